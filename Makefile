@@ -1,0 +1,46 @@
+# Two commands to know: `make demo` and `make test`. Both create .venv and install on first use.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help install demo test test-slow test-fault lint lock clean
+
+help:
+	@echo "make demo        raw text to an aligned model, on two CPU cores, a few minutes"
+	@echo "make test        the test suite, under 20 minutes on two cores"
+	@echo "make test-slow   quickstart figures on five seeds, about half an hour"
+	@echo "make test-fault  kills runs at random moments and compares digests"
+	@echo "make lint        ruff and mypy"
+	@echo "make lock        write requirements.lock from the environment that passed the tests"
+
+install: $(VENV)/.installed
+
+# requirements.lock holds exact versions; as constraints they leave platform-specific wheels to pip.
+$(VENV)/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit("plumbline needs Python >= 3.11, this is " + sys.version.split()[0] + "; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[dev]"
+	@touch $@
+
+demo: install
+	@$(BIN)/plumbline run quickstart
+
+test: install
+	$(BIN)/python -m pytest -m "not slow and not fault"
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+test-fault: install
+	$(BIN)/python -m pytest -m fault
+
+lint: install
+	$(BIN)/ruff check configs tasks flows tests benchmarks
+	$(BIN)/ruff format --check configs tasks flows tests benchmarks
+	$(BIN)/mypy
+
+lock: install
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+
+clean:
+	rm -rf $(VENV) .plumbline .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Everything a user can turn: one pydantic model a stage, and the recipes that fill them."""

@@ -1,0 +1,54 @@
+"""Corpus stage: read, normalise, filter, screen, deduplicate, mix."""
+
+from typing import Literal
+
+from configs.schema.sources import TextSource
+from configs.schema.strict import Strict, setting
+
+
+class FilterConfig(Strict):
+    """Limits of the named quality filters; a document outside a limit is rejected with the filter's name."""
+
+    min_characters: int = setting(40, "too_short: fewer characters than this.", unit="characters", ge=0)
+    max_characters: int = setting(5_000_000, "too_long: more characters than this.", unit="characters", ge=1)
+    min_letters: float = setting(0.6, "few_letters: smaller share of letters and spaces.", unit="share", ge=0, le=1)
+    max_symbols_per_word: float = setting(0.1, "many_symbols: more of # and … a word.", unit="symbols/word", ge=0)
+    min_mean_word: float = setting(2.5, "short_words: smaller mean word length.", unit="characters", ge=0)
+    max_mean_word: float = setting(12.0, "long_words: larger mean word length.", unit="characters", gt=0)
+    max_repeated_lines: float = setting(
+        0.4, "repeated_lines: larger share of lines seen before.", unit="share", ge=0, le=1
+    )
+    max_top_5gram: float = setting(
+        0.3, "repeated_phrase: one 5-gram covers a larger share of the words.", unit="share", ge=0, le=1
+    )
+    min_stop_words: int = setting(2, "few_stop_words: fewer distinct English function words.", unit="words", ge=0)
+
+
+class DedupConfig(Strict):
+    """Exact and MinHash near-duplicate removal; candidate pairs are checked exactly."""
+
+    shingle: int = setting(5, "Words a shingle.", unit="words", ge=1)
+    bands: int = setting(25, "Bands of the signature.", unit="bands", ge=1)
+    rows: int = setting(5, "Rows a band.", unit="rows", ge=1)
+    threshold: float = setting(
+        0.7, "Jaccard similarity from which two documents are near duplicates.", unit="share", gt=0, le=1
+    )
+
+
+class CorpusConfig(Strict):
+    """Pretraining text from its sources to clean Parquet shards."""
+
+    sources: list[TextSource] = setting(..., "Sources of documents.", min_length=1)
+    seed: int | None = setting(None, "Seed of split and mix; the recipe's seed when empty.")
+    filters: FilterConfig = setting(FilterConfig(), "Quality filters.")
+    dedup: DedupConfig = setting(DedupConfig(), "Duplicate removal.")
+    pii: Literal["mask", "reject", "keep"] = setting(
+        "mask", "E-mail addresses and phone numbers: mask, reject or keep."
+    )
+    phone_region: str = setting("US", "Region that phone numbers without country code belong to.", unit="ISO 3166")
+    heldout: float = setting(0.02, "Share of documents held out, chosen by content hash.", unit="share", gt=0, lt=1)
+    split_characters: int | None = setting(
+        None, "Split longer documents at paragraph ends into pieces of about this size.", unit="characters", ge=200
+    )
+    max_malformed: float = setting(0.2, "Stop when a larger share of rows cannot be read.", unit="share", ge=0, le=1)
+    shard_documents: int = setting(50_000, "Documents a Parquet shard.", unit="documents", ge=1)

@@ -1,0 +1,55 @@
+"""Around every flow: settings of the embedded Prefect server, and the run that its stages share."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from configs.schema import STAGES, AlignConfig
+from tasks.run import Listener, Run
+from tasks.stages import BY_NAME, dependents
+
+SETTINGS = {
+    # The default 20 s is too short on a loaded machine
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+}
+watchers: list[Listener] = []  # the command line puts its terminal here
+
+
+def prepare_environment(quiet: bool = False) -> None:
+    """Set what Prefect reads when it is imported; what the user has set stays."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if quiet:  # the terminal table says it better; the log lines still go to Prefect's server
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
+
+
+@contextmanager
+def open_run(
+    config: AlignConfig, rerun_from: str | None = None, force: Sequence[str] = (), only: str | None = None
+) -> Iterator[Run]:
+    """Begin a run, note how it ends. ``only`` is the single stage of a one-stage flow."""
+    from prefect.runtime import flow_run
+
+    names = [only] if only else [name for name in STAGES if name != "world" or config.world]
+    forced = {*force, *(dependents(rerun_from) if rerun_from else ())}
+    run = Run.begin(config, names, forced, flow_run=str(flow_run.id) if flow_run.id else None)
+    run.listeners.extend(watchers)
+    try:
+        yield run
+    except BaseException as error:
+        run.end("Failed" if isinstance(error, Exception) else "Cancelled")
+        raise
+    run.end("Completed")
+
+
+def run_single(name: str, config: AlignConfig, force: bool) -> Any:
+    """Run one stage of a recipe; its inputs must be in the store. Raises BadConfig naming the first that is not."""
+    from flows.plan import find_inputs
+
+    with open_run(config, force=[name] if force else (), only=name) as run:
+        refs = find_inputs(run.store, config, name)
+        return BY_NAME[name](run, getattr(config, name), **refs)

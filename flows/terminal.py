@@ -1,0 +1,90 @@
+"""What a run looks like in a terminal: one table row a stage, a bar for the stage that runs, and the result."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from configs.schema import AlignConfig
+from flows import engine
+from flows.align import align
+from flows.history import wait_until_recorded
+from flows.learned import print_learned
+from tasks.run import find_run
+
+HEADLINES = {
+    "world": ("stories", "documents", "instructions"),
+    "corpus": ("documents_in", "kept", "duplicates", "rejected", "quarantined", "pii_masked"),
+    "tokenizer": ("vocabulary", "bytes_per_token"),
+    "pretrain": ("perplexity_start", "perplexity", "perplexity_bound"),
+    "finetune": ("instruction_following_start", "instruction_following"),
+    "rank": ("prompts", "heldout_prompts", "pairs"),
+    "reward": ("pair_accuracy", "length_baseline"),
+    "ppo": ("reward_start", "reward", "rubric_start", "rubric", "kl"),
+    "evaluate": ("instruction_following_aligned", "reward_finetuned", "reward_aligned", "win_rate"),
+    "report": ("charts", "samples"),
+}
+QUIET_EVERY = 15.0  # seconds between progress lines when the output is not a terminal
+
+
+class TerminalTable:
+    """Prints a row when a stage ends, and its progress while it runs."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False)
+        self.bar: Progress | None = None
+        self.line_at = 0.0
+        self.console.print(f"[bold]{'stage':10} {'state':10} {'seconds':>8}  {'artifact':12}  metrics[/bold]")
+
+    def started(self, stage: str) -> None:
+        self.line_at = time.monotonic()
+        if not self.console.is_terminal:
+            return
+        columns = (TextColumn("{task.description:10}"), BarColumn(24), TextColumn("{task.fields[text]}"))
+        self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
+        self.bar.add_task(stage, total=None, text="")
+        self.bar.start()
+
+    def event(self, stage: str, event: dict[str, Any]) -> None:
+        if event["event"] == "say":
+            self.console.print(f"[dim]{stage:10} {event['text']}[/dim]", soft_wrap=True)
+            return
+        values = "  ".join(f"{name} {_number(value)}" for name, value in event["values"].items())
+        text = f"{event['done']}/{event['total']} {event['unit']}  {values}"
+        if self.bar:
+            self.bar.update(self.bar.task_ids[0], completed=event["done"], total=event["total"], text=text)
+        elif time.monotonic() - self.line_at > QUIET_EVERY:
+            self.line_at = time.monotonic()
+            self.console.print(f"{stage:10} … {text}", soft_wrap=True)
+
+    def finished(self, stage: str, row: dict[str, Any]) -> None:
+        if self.bar:
+            self.bar.stop()
+            self.bar = None
+        colour = {"Completed": "green", "Reused": "cyan"}.get(row["state"], "red")
+        shown = [name for name in HEADLINES.get(stage, ()) if row["metrics"].get(name) is not None]
+        metrics = "  ".join(f"{name} {_number(row['metrics'][name])}" for name in shown)
+        artifact = (row["artifact"] or "")[:12]
+        head = f"{stage:10} [{colour}]{row['state']:10}[/{colour}] {row['seconds']:8.1f}  {artifact:12}"
+        self.console.print(f"{head}  {metrics}", soft_wrap=True)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def run_recipe(name: str, config: AlignConfig, rerun_from: str | None, force: list[str]) -> None:
+    """Run a recipe in this process and show it. A failure ends with what to do next."""
+    console = Console(highlight=False)
+    console.print(f"[bold]plumbline[/bold] {config.name}, seed {config.seed}; starting Prefect", soft_wrap=True)
+    engine.watchers.append(TerminalTable())
+    try:
+        align(config, rerun_from, force)
+    except BaseException:
+        console.print(f"\nThe same command goes on from here:  plumbline run {name}", soft_wrap=True)
+        raise
+    finally:
+        engine.watchers.clear()
+        wait_until_recorded()
+    print_learned(console, find_run(None))

@@ -1,0 +1,1 @@
+"""Finetune stage: a LoRA adapter fitted to instructions."""

@@ -1,0 +1,174 @@
+"""Run a stage function in a child process: own session, supervised, followed live, never orphaned."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from configs.schema.launch import LaunchConfig
+from tasks.child import Job, Outcome
+from tasks.failures import FAILURES, LostWorker, OutOfMemory, StageFailure
+from tasks.live import EVENTS
+from tasks.supervisor import end_group, start_ticks
+
+ROOT = Path(__file__).resolve().parent.parent
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
+Listener = Callable[[dict[str, Any]], None]
+
+
+def run_child(
+    job: Job, launch: LaunchConfig, accelerate: bool, on_event: Listener, check: Callable[[], None]
+) -> Outcome:
+    """Start the job, follow its events until it ends, and return its outcome.
+
+    ``check`` is called a few times a second and may raise (lease lost, run cancelled): the group then ends.
+    Raises the StageFailure that the child named, OutOfMemory when the kernel killed it, else LostWorker.
+    """
+    work = Path(job.work)
+    pidfile, events, log, result = work / "child.json", work / EVENTS, work / "log.txt", Path(job.result)
+    end_leftover(pidfile, launch.grace_seconds)
+    job_file = work / "job.json"
+    job_file.write_text(job.model_dump_json(indent=1), encoding="utf-8")
+    for stale in (events, result):
+        stale.unlink(missing_ok=True)
+    command = [sys.executable, "-I", "-S", str(SUPERVISOR), str(launch.grace_seconds), str(pidfile)]
+    command += _command(job_file, launch, accelerate)
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=sink,
+            stderr=sink,
+            env=_environment(launch, job),
+            start_new_session=True,
+        )
+    follow, kills = _Follower(events, on_event), _kernel_kills()
+    try:
+        while process.poll() is None:
+            follow.read()
+            check()
+            time.sleep(0.05)
+        follow.read()
+    finally:
+        _stop(process, pidfile, launch.grace_seconds)
+    return _outcome(job, result, process.returncode, log, memory=_kernel_kills() > kills)
+
+
+def _command(job: Path, launch: LaunchConfig, accelerate: bool) -> list[str]:
+    if not accelerate:
+        return [sys.executable, "-m", "tasks.child", str(job)]
+    start = [sys.executable, "-m", "accelerate.commands.launch"]
+    if launch.accelerate_config:
+        start += ["--config_file", launch.accelerate_config]
+    else:
+        start += ["--num_processes", str(launch.processes), "--num_machines", "1", "--mixed_precision", "no"]
+        start += ["--dynamo_backend", "no", "--num_cpu_threads_per_process", str(launch.threads)]
+        if launch.processes > 1:
+            start += ["--multi_gpu"] if _has_gpu() else ["--cpu", "--multi_cpu"]
+        elif not _has_gpu():
+            start += ["--cpu"]
+    return [*start, "-m", "tasks.child", str(job)]
+
+
+def _has_gpu() -> bool:
+    """Without importing torch: the driver's device files."""
+    return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
+
+
+def _environment(launch: LaunchConfig, job: Job) -> dict[str, str]:
+    base = str(job.config.get("base") or "")
+    hub = bool(base) and not Path(base).exists() and not base.startswith("package:")
+    settings = {
+        "OMP_NUM_THREADS": str(launch.threads),
+        "MKL_NUM_THREADS": str(launch.threads),
+        # Spinning threads under contention are slower than one thread
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
+    }
+    if not hub:
+        settings |= {"HF_HUB_OFFLINE": "1"}
+    return {**os.environ, **settings}
+
+
+class _Follower:
+    """Reads whole new lines of the events file."""
+
+    def __init__(self, path: Path, on_event: Listener) -> None:
+        self.path, self.on_event, self.offset = path, on_event, 0
+
+    def read(self) -> None:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.offset)
+                block = file.read()
+        except FileNotFoundError:
+            return
+        whole = block.rpartition(b"\n")[0]
+        if not whole:
+            return
+        self.offset += len(whole) + 1
+        for line in whole.split(b"\n"):
+            self.on_event(json.loads(line))
+
+
+def end_leftover(pidfile: Path, grace: float) -> None:
+    """End the group of an earlier attempt that is still alive, so that one process writes the working folder."""
+    try:
+        found = json.loads(pidfile.read_text(encoding="ascii"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return
+    if found["ticks"] and start_ticks(found["group"]) == found["ticks"]:
+        end_group(found["group"], grace)
+    pidfile.unlink(missing_ok=True)
+
+
+def _stop(process: subprocess.Popen[bytes], pidfile: Path, grace: float) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(timeout=grace + 10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    end_leftover(pidfile, grace)
+
+
+def _outcome(job: Job, result: Path, code: int, log: Path, memory: bool) -> Outcome:
+    if result.is_file():
+        outcome = Outcome.model_validate_json(result.read_text(encoding="utf-8"))
+        if outcome.failure is None and code == 0:
+            return outcome
+        if outcome.failure is not None:
+            raise FAILURES.get(outcome.failure, StageFailure)(outcome.message)
+    tail = _tail(log)
+    if memory:
+        raise OutOfMemory(
+            f"{job.stage}: the kernel killed the child for memory; lower {job.stage}.batch or the model size"
+        )
+    raise LostWorker(f"{job.stage}: the child ended with exit status {code} and no result; its last lines:\n{tail}")
+
+
+def _kernel_kills() -> int:
+    """Out-of-memory kills that this control group has counted (cgroup v2; 0 elsewhere)."""
+    try:
+        text = Path("/sys/fs/cgroup/memory.events").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return int(dict(line.split() for line in text.splitlines()).get("oom_kill", "0"))
+
+
+def _tail(log: Path, lines: int = 12) -> str:
+    try:
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    except OSError:
+        return "(no log)"

@@ -1,0 +1,102 @@
+"""Opening models of earlier stages: float32, evaluation mode, no dropout, from safetensors only."""
+
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
+from transformers.utils import logging
+
+from tasks.failures import BadData
+
+logging.disable_progress_bar()  # progress is shown by the stage, and not while a file is read
+
+
+def load_base(folder: Path) -> PreTrainedModel:
+    """A causal language model with trainable weights, in evaluation mode."""
+    _expect(folder, "config.json", "*.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
+    )
+    return switch_off_dropout(model.eval())
+
+
+def load_chat_model(base: Path, *adapters: Path) -> PreTrainedModel:
+    """Base model with LoRA adapters merged into its weights, in the order given. All weights are frozen."""
+    model: PreTrainedModel = load_base(base)
+    for adapter in adapters:
+        # without this check PEFT would fall back to a pickled file
+        _expect(adapter, "adapter_config.json", "adapter_model.safetensors")
+        model = PeftModel.from_pretrained(model, adapter, torch_device="cpu").merge_and_unload()
+    return freeze(model.eval())
+
+
+def load_reward(folder: Path) -> PreTrainedModel:
+    """A reward model: one score a conversation. Frozen."""
+    _expect(folder, "config.json", "*.safetensors")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
+    )
+    if model.config.num_labels != 1:
+        raise BadData(f"{folder.name}: a reward model has 1 output, this one has {model.config.num_labels}")
+    return freeze(switch_off_dropout(model.eval()))
+
+
+def _expect(folder: Path, *patterns: str) -> None:
+    for pattern in patterns:
+        if not any(folder.glob(pattern)):
+            raise BadData(f"{folder.name}: no {pattern} in the model's folder")
+
+
+def freeze(model: PreTrainedModel) -> PreTrainedModel:
+    for param in model.parameters():
+        param.requires_grad_(False)
+    return model
+
+
+def switch_off_dropout(model: PreTrainedModel) -> PreTrainedModel:
+    """Training mode becomes deterministic too; the config still says what the model was made with."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+    return model
+
+
+def pad_batch(ids: list[list[int]], pad_id: int, side: str = "right") -> tuple[Tensor, Tensor]:
+    """Rows of different length as ``ids_BT`` and ``mask_BT`` (1 on real tokens), both int64."""
+    width = max((len(row) for row in ids), default=0)
+    ids_BT = torch.full((len(ids), width), pad_id, dtype=torch.long)
+    mask_BT = torch.zeros((len(ids), width), dtype=torch.long)
+    for index, row in enumerate(ids):
+        real = slice(width - len(row), width) if side == "left" else slice(0, len(row))
+        ids_BT[index, real] = torch.tensor(row, dtype=torch.long)
+        mask_BT[index, real] = 1
+    return ids_BT, mask_BT
+
+
+def length_batches(ids: list[list[int]], batch: int) -> list[list[int]]:
+    """Indices of rows in batches of like length, longest first: little padding, and memory runs out early."""
+    order = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), index))
+    return [order[start : start + batch] for start in range(0, len(order), batch)]
+
+
+@torch.no_grad()
+def reward_scores(model: PreTrainedModel, ids: list[list[int]], pad_id: int, batch: int = 64) -> Tensor:
+    """Scores [B] of conversations, read at the last real token. The length decides, not the pad id."""
+    if any(not row for row in ids):
+        raise BadData("a conversation without tokens has no score")
+    device = next(model.parameters()).device
+    score_B = torch.zeros(len(ids))
+    for chosen in length_batches(ids, batch):
+        rows = [ids[index] for index in chosen]
+        ids_BT, mask_BT = pad_batch(rows, pad_id)
+        hidden_BTH = model.base_model(
+            input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device), use_cache=False
+        ).last_hidden_state
+        last_B = torch.tensor([len(row) - 1 for row in rows], device=device)
+        last_BH = hidden_BTH[torch.arange(len(rows), device=device), last_B]
+        score_B[torch.tensor(chosen)] = model.score(last_BH)[:, 0].float().cpu()
+    return score_B

@@ -1,0 +1,1 @@
+"""PPO stage: rollouts, penalties, advantages, losses, and the loop that puts them together."""

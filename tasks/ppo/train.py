@@ -1,0 +1,115 @@
+"""PPO of the fine-tuned model against the reward model (Ziegler et al. 2019; Ouyang et al. 2022)."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from safetensors.torch import save_file
+
+from configs.schema.ppo import PPOConfig
+from tasks.chat import copy_tokenizer, load_tokenizer
+from tasks.inputs import Inputs
+from tasks.live import Live
+from tasks.models import load_base, load_chat_model
+from tasks.ppo.heldout import Measurement, answer_perplexity, measure, metrics_of, sample_rows
+from tasks.ppo.iteration import Roles, iterate
+from tasks.ppo.learner import Learner
+from tasks.ppo.processes import Processes
+from tasks.ppo.prompts import Prompt, load_prompts
+from tasks.ppo.scoring import RewardModel
+
+
+def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
+    """Train a LoRA adapter on base + fine-tuned adapter, by PPO.
+
+    inputs.folders: ``base`` (causal model), ``finetuned`` (its LoRA adapter and tokenizer), ``reward`` (sequence
+    classifier and its tokenizer). Writes a PEFT folder over the merged fine-tuned model, tokenizer files,
+    critic.safetensors, training/curve.jsonl and samples.jsonl.
+
+    Resumes from checkpoints in ``live.work``; killed and resumed gives the bytes of an uninterrupted run. A KL
+    over ``config.kl.limit`` ends training early, which the metric ``stopped`` says. Raises BadConfig, BadData
+    for prompts, and Diverged when a gradient or a reward is not finite.
+    """
+    processes = Processes(Accelerator())
+    tokenizer = load_tokenizer(inputs.folders["finetuned"])
+    model = load_chat_model(inputs.folders["base"], inputs.folders["finetuned"])
+    prompts = load_prompts(config, inputs, tokenizer, getattr(model.config, "max_position_embeddings", None))
+    if prompts.left_out:
+        live.say(f"{prompts.left_out} prompts are longer than {config.max_prompt_tokens} tokens and were left out")
+    roles = Roles(config, processes, tokenizer, prompts.train, RewardModel(inputs.folders["reward"], processes.device))
+    learner = Learner.create(config, model, processes.device)
+
+    checkpoints = live.work / "checkpoints"
+    if learner.restore(checkpoints):
+        live.say(f"resumed after {learner.iteration} iterations")
+    if learner.start is None:
+        learner.start = measure(roles, learner, prompts.heldout).plain()
+    optimise(roles, learner, checkpoints, live)
+
+    start = Measurement(**learner.start)
+    end = measure(roles, learner, prompts.heldout)
+    metrics = {
+        **metrics_of(start, end),
+        **_perplexities(roles, inputs.folders["base"], prompts.heldout, start, end),
+        "beta": learner.control.beta,
+        "iterations": learner.iteration,
+        "stopped": learner.stopped,
+        "prompts": len(prompts.train),
+        "heldout_prompts": len(prompts.heldout),
+        "prompts_left_out": prompts.left_out,
+        "trainable_parameters": sum(param.numel() for param in learner.policy.parameters().values()),
+    }
+    if processes.main:
+        copy_tokenizer(inputs.folders["finetuned"], out)
+        learner.policy.save(out, start_name(inputs))
+        critic = {name: param.detach().cpu().contiguous() for name, param in learner.critic.named_parameters()}
+        save_file(critic, out / "critic.safetensors")
+        write_rows(out / "training" / "curve.jsonl", learner.curve)
+        write_rows(out / "samples.jsonl", sample_rows(config, prompts.heldout, start, end))
+    processes.wait()
+    return metrics
+
+
+def optimise(roles: Roles, learner: Learner, checkpoints: Path, live: Live) -> None:
+    """Iterate to the end or to the KL limit, with a checkpoint every so many iterations and at the end."""
+    config, processes = roles.config, roles.processes
+    while learner.iteration < config.iterations:
+        began = time.monotonic()
+        row = iterate(roles, learner)
+        if row is None:
+            live.say(f"stopped: {learner.stopped}")
+            return
+        learner.curve.append(row)
+        shown = {name: row[name] for name in ("reward", "kl", "entropy", "clip_fraction", "length")}
+        pace = config.batch / (time.monotonic() - began)
+        if learner.iteration == config.iterations or learner.iteration % config.checkpoint.every == 0:
+            if processes.main:
+                learner.save(checkpoints, config.checkpoint.keep)
+            processes.wait()
+        live.progress(learner.iteration, config.iterations, "iterations", **shown, samples_s=pace)
+
+
+def _perplexities(
+    roles: Roles, base: Path, heldout: list[Prompt], start: Measurement, end: Measurement
+) -> dict[str, float]:
+    """Perplexity of the answers before and after under the bare base model, which is loaded for this alone."""
+    device, pad_id = roles.processes.device, int(roles.tokenizer.pad_token_id)
+    model = load_base(base).to(device)  # type: ignore[arg-type]
+    return {
+        name: answer_perplexity(model, roles.config, heldout, found, pad_id, device)
+        for name, found in (("answer_perplexity_start", start), ("answer_perplexity", end))
+    }
+
+
+def start_name(inputs: Inputs) -> str:
+    """The adapter's base by digest: base model, plus the fine-tuned adapter that is merged into it."""
+    digests = [inputs.refs[name].digest for name in ("base", "finetuned") if name in inputs.refs]
+    return "+".join(f"sha256:{digest}" for digest in digests) or "base+finetuned"
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """One JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

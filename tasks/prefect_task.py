@@ -1,0 +1,102 @@
+"""A stage as a Prefect task: retries for what may pass, states that say what happened, live metrics in the UI."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from prefect import Task, task
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
+from prefect.logging import get_run_logger
+from prefect.states import Completed, State
+from prefect.tasks import exponential_backoff
+
+from configs.schema.strict import Strict
+from tasks.artifacts.ref import ArtifactRef
+from tasks.failures import StageFailure
+from tasks.run import Run
+
+if TYPE_CHECKING:
+    from tasks.stage import Stage
+
+LOG_EVERY = 10.0  # seconds between two progress lines in Prefect; every event is in the stage's own log
+ARTIFACT_EVERY = 3.0
+
+
+def as_task(stage: "Stage") -> Task[..., Any]:
+    """Wrap a stage. The artifact store decides on reuse, so Prefect's own result cache is switched off."""
+
+    @task(
+        name=stage.name,
+        description=stage.function.__doc__,
+        version=str(stage.version),
+        cache_policy=NO_CACHE,
+        persist_result=True,
+        result_serializer="json",  # a pickle on disk would be code
+        retry_delay_seconds=exponential_backoff(backoff_factor=2),
+        retry_jitter_factor=0.3,
+        retry_condition_fn=is_transient,
+    )
+    def call(run: Run, config: Strict, refs: dict[str, ArtifactRef]) -> State[ArtifactRef]:
+        watcher = PrefectListener()
+        run.listeners.append(watcher)
+        try:
+            ref, name = stage.execute(run, config, refs)
+        finally:
+            run.listeners.remove(watcher)
+        return Completed(name=name, data=ref, message=f"{name} {ref.kind} {ref.digest[:12]}")
+
+    return call
+
+
+def is_transient(task: Any, task_run: TaskRun, state: State[Any]) -> bool:
+    """Retry only failures that may pass: a lost worker, storage. Bad data stays bad."""
+    try:
+        state.result()
+    except StageFailure as failure:
+        return failure.transient
+    except OSError:
+        return True
+    except Exception:
+        return False
+    return False
+
+
+class PrefectListener:
+    """Sends sampled progress and final metrics of the running stage to Prefect."""
+
+    def __init__(self) -> None:
+        self.logger = get_run_logger()
+        self.progress: Any = None
+        self.logged = self.updated = time.monotonic()
+
+    def started(self, stage: str) -> None:
+        self.logger.info("%s: started", stage)
+
+    def event(self, stage: str, event: dict[str, Any]) -> None:
+        if event["event"] == "say":
+            self.logger.info("%s: %s", stage, event["text"])
+            return
+        now = time.monotonic()
+        if now - self.logged >= LOG_EVERY:
+            self.logged = now
+            values = " ".join(f"{name} {value:.4g}" for name, value in event["values"].items())
+            self.logger.info("%s: %s/%s %s %s", stage, event["done"], event["total"], event["unit"], values)
+        if now - self.updated >= ARTIFACT_EVERY:
+            self.updated = now
+            percent = 100.0 * event["done"] / max(event["total"], 1)
+            if self.progress is None:
+                self.progress = create_progress_artifact(percent, key=f"{stage}-progress", description=stage)
+            else:
+                update_progress_artifact(self.progress, percent)
+
+    def finished(self, stage: str, row: dict[str, Any]) -> None:
+        if self.progress is not None:
+            update_progress_artifact(self.progress, 100.0)
+        if row["state"] in ("Completed", "Reused"):
+            create_table_artifact(
+                [{"metric": name, "value": str(value)} for name, value in row["metrics"].items()],
+                key=f"{stage}-metrics",
+                description=f"{stage}: {row['state']}, {row['seconds']} s, {row['kind']} {row['artifact'][:12]}",
+            )
+        self.logger.info("%s: %s in %s s", stage, row["state"], row["seconds"])

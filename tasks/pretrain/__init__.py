@@ -1,0 +1,1 @@
+"""Pretrain stage: next-token training from scratch or from a given base."""

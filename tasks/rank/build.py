@@ -1,0 +1,117 @@
+"""The rank stage: rankings of K candidates a prompt, from data sets and from sampled answers, split by prompt."""
+
+import hashlib
+import json
+import math
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from configs.schema.rank import RankConfig
+from configs.schema.sources import RankingSource
+from tasks.failures import BadData
+from tasks.inputs import Inputs
+from tasks.live import Live
+from tasks.rank.read import Rejected, read_source
+from tasks.rankings import RankedPrompt, length_baseline, longer_wins, pairs, tied_pairs, write_rankings
+
+
+def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
+    """Write train.parquet, heldout.parquet, report.json and quarantine.jsonl; returns the metrics.
+
+    Raises BadData when a source holds no ranking at all, or when there are fewer than two prompts to split.
+    """
+    items: list[RankedPrompt] = []
+    rejected: list[Rejected] = []
+    for number, source in enumerate(config.sources):
+        found, bad = _read(source, inputs.sources[source.path], f"{config.seed}:{number}")
+        items, rejected = items + found, rejected + bad
+        live.say(f"{source.path}: {len(found)} rankings, {len(bad)} rows quarantined")
+    sampled: dict[str, int] = {}
+    if config.sampled is not None:
+        from tasks.rank.candidates import sample_rankings  # torch, only when there is something to sample
+
+        answers, sampled = sample_rankings(config.sampled, config.seed or 0, inputs, live)
+        items += answers
+    unique = list({item.id: item for item in items}.values())
+    train, heldout = split_by_prompt(unique, config.heldout, config.seed or 0)
+    write_rankings(out, "train", train)
+    write_rankings(out, "heldout", heldout)
+    _write_quarantine(out, rejected)
+    report = describe(train, heldout, len(rejected)) | {"duplicates": len(items) - len(unique), "sampled": sampled}
+    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return {
+        "prompts": report["prompts"],
+        "heldout_prompts": report["heldout_prompts"],
+        "pairs": report["pairs"],
+        "quarantined": len(rejected),
+        "candidates_sampled": sampled.get("answers", 0),
+        "length_baseline": report["length_baseline"],
+    }
+
+
+def _read(source: RankingSource, files: list[Path], seed: str) -> tuple[list[RankedPrompt], list[Rejected]]:
+    found: list[RankedPrompt] = []
+    bad: list[Rejected] = []
+    for row in read_source(source, files):
+        if isinstance(row, Rejected):
+            bad.append(row)
+        else:
+            found.append(row)
+    if not found:
+        why = f"; the first of {len(bad)}: {bad[0].file}:{bad[0].line}: {bad[0].error}" if bad else ""
+        raise BadData(f"{source.path}: no rankings{why}; correct the file or `format` (now {source.format})")
+    if source.max_prompts is not None and source.max_prompts < len(found):
+        kept = random.Random(seed).sample(range(len(found)), source.max_prompts)
+        found = [found[index] for index in sorted(kept)]
+    return found, bad
+
+
+def split_by_prompt(
+    items: list[RankedPrompt], share: float, seed: int
+) -> tuple[list[RankedPrompt], list[RankedPrompt]]:
+    """Train and held-out items; a prompt is on one side only, however often and in whatever source it comes.
+
+    Held out are the ``share`` (rounded, at least one) of the distinct prompts with the smallest hashes, so neither
+    the order of the sources nor that of the rows matters. Raises BadData with fewer than two distinct prompts.
+    """
+    keys = {item.prompt_key for item in items}
+    if len(keys) < 2:
+        raise BadData(f"{len(keys)} different prompts with rankings: 2 are needed, one to train on and one to hold out")
+    ordered = sorted(keys, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).hexdigest())
+    count = min(max(round(share * len(ordered)), 1), len(ordered) - 1)
+    held = set(ordered[:count])
+    return [i for i in items if i.prompt_key not in held], [i for i in items if i.prompt_key in held]
+
+
+def describe(train: list[RankedPrompt], heldout: list[RankedPrompt], rejected: int) -> dict[str, Any]:
+    """What report.json says: counts of distinct prompts, rankings, pairs, ties, K and sources; the length bias."""
+    items = train + heldout
+    longer, baseline = longer_wins(items), length_baseline(items)
+    return {
+        "prompts": len({item.prompt_key for item in items}),
+        "heldout_prompts": len({item.prompt_key for item in heldout}),
+        "items": len(items),
+        "rankings": sum(len(item.ranks) for item in items),
+        "pairs": _pairs(items),
+        "heldout_pairs": _pairs(heldout),
+        "tied_pairs": sum(tied_pairs(ranking) for item in items for ranking in item.ranks),
+        "candidates_per_prompt": {
+            str(k): n for k, n in sorted(Counter(len(item.candidates) for item in items).items())
+        },
+        "sources": dict(sorted(Counter(item.source for item in items).items())),
+        # A ranker who only likes long answers would be right this often; no pair, no share
+        "longer_wins": None if math.isnan(longer) else longer,
+        "length_baseline": None if math.isnan(baseline) else baseline,
+        "quarantined": rejected,
+    }
+
+
+def _pairs(items: list[RankedPrompt]) -> int:
+    return sum(len(pairs(ranking)) for item in items for ranking in item.ranks)
+
+
+def _write_quarantine(out: Path, rejected: list[Rejected]) -> None:
+    lines = [json.dumps(row.__dict__, ensure_ascii=False) + "\n" for row in rejected]
+    (out / "quarantine.jsonl").write_text("".join(lines), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Report stage: one self-contained page of what a run learned."""

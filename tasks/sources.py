@@ -1,0 +1,91 @@
+"""Raw input files: find what a setting names, and describe each file by its content."""
+
+import glob
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from tasks.artifacts import Store
+from tasks.artifacts.ref import ArtifactRef, SourceEntry
+from tasks.failures import BadConfig, BadData
+
+WORLD = "world:"
+PACKAGE = "package:"
+
+
+def path_settings(config: BaseModel, where: str = "") -> Iterator[tuple[str, str]]:
+    """Every (dotted setting, value) of a stage config that names raw input: `path` of a source, `base`."""
+    for name in type(config).model_fields:
+        value: Any = getattr(config, name)
+        here = f"{where}.{name}" if where else name
+        if name in ("path", "base") and isinstance(value, str):
+            yield here, value
+        elif isinstance(value, BaseModel):
+            yield from path_settings(value, here)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    yield from path_settings(item, f"{here}.{index}")
+
+
+def find_files(stage: str, setting: str, value: str, data_root: str | None, world: Path | None) -> list[Path]:
+    """Files that a setting names, sorted. Raises BadData that says which setting named what is missing."""
+    where = f"{stage}.{setting}={value!r}"
+    if value.startswith(WORLD):
+        if world is None:
+            raise BadConfig(f"{where}: the recipe has no world; add `world: {{}}` or name a file")
+        found = [world / value.removeprefix(WORLD)]
+    elif setting.endswith("base"):
+        found = base_files(value)
+        if not found:
+            return []
+    else:
+        if "${data_root}" in value and not data_root:
+            raise BadConfig(f"{where}: data_root is not set; give --set data_root=FOLDER or PLUMBLINE_DATA_ROOT")
+        path = value.replace("${data_root}", data_root or "")
+        found = [Path(name) for name in sorted(glob.glob(path, recursive=True))] if _is_glob(path) else [Path(path)]
+    missing = [str(path) for path in found if not path.is_file()]
+    if missing or not found:
+        raise BadData(f"{where}: no such file: {', '.join(missing) or value}; correct {stage}.{setting}")
+    return found
+
+
+def base_files(base: str) -> list[Path]:
+    """Local files of a base model; empty for a hub id, whose name alone is part of the key."""
+    if base.startswith(PACKAGE):
+        name, _, file = base.removeprefix(PACKAGE).partition("/")
+        spec = importlib.util.find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            raise BadConfig(f"pretrain.base={base!r}: package {name!r} is not installed; pip install it")
+        return [Path(next(iter(spec.submodule_search_locations))) / file]
+    path = Path(base)
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.is_file())
+    return [path] if path.suffix == ".gguf" or path.is_file() else []
+
+
+def describe(
+    store: Store, settings: list[tuple[str, str]], files: dict[str, list[Path]], world: ArtifactRef | None
+) -> list[SourceEntry]:
+    """One entry a file, in the order of the settings; `named` is the dotted setting. Files of the world are
+    described by its manifest, which was verified, so a stage depends on the files it reads and not on the rest.
+    """
+    known = {entry.path: entry for entry in store.manifest(world).files} if world else {}
+    entries = []
+    for setting, value in settings:
+        if value.startswith(WORLD):
+            entry = known[value.removeprefix(WORLD)]
+            entries.append(SourceEntry(named=setting, name=entry.path, size=entry.size, sha256=entry.sha256))
+            continue
+        for path in files[value]:
+            entries.append(store.digest_source(path).model_copy(update={"named": setting, "name": path.name}))
+        if not files[value]:  # a hub id: nothing local to digest
+            entries.append(SourceEntry(named=setting, name=value, size=0, sha256=""))
+    return entries
+
+
+def _is_glob(path: str) -> bool:
+    return any(sign in path for sign in "*?[")

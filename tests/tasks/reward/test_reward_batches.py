@@ -1,0 +1,55 @@
+"""Batches of ranked prompts, order of steps, the shuffled control."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_parts import save_tokenizer
+
+from tasks.chat import encode_conversation, user
+from tasks.rankings import RankedPrompt
+from tasks.reward.batches import EncodedPrompt, collate, encode_answer, encode_items, shuffled_ranks, step_prompts
+
+
+def test_collate_places_candidates_and_ranks() -> None:
+    batch = collate(
+        [EncodedPrompt([[5], [6, 7, 8]], [[1, 2], [2, 1]]), EncodedPrompt([[9], [9, 9], [4]], [[1, 1, 2]])], 0
+    )
+    assert batch.ids_BT.tolist() == [[5, 0, 0], [6, 7, 8], [9, 0, 0], [9, 9, 0], [4, 0, 0]]
+    assert batch.lengths_B.tolist() == [1, 3, 1, 2, 1]
+    assert batch.candidate_RK.tolist() == [[0, 1, 0], [0, 1, 0], [2, 3, 4]]
+    assert batch.ranks_RK.tolist() == [[1, 2, 0], [2, 1, 0], [1, 1, 2]]
+    assert batch.prompt_R.tolist() == [0, 0, 1]
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 3))
+def test_every_epoch_sees_every_prompt_once(prompts: int, per_step: int, seed: int) -> None:
+    steps = -(-prompts // per_step)
+    for epoch in range(2):
+        seen = [n for step in range(steps) for n in step_prompts(epoch * steps + step, prompts, per_step, seed)]
+        assert sorted(seen) == list(range(prompts))
+
+
+def test_epochs_have_different_orders() -> None:
+    assert step_prompts(0, 50, 50, 0) != step_prompts(1, 50, 50, 0)
+    assert step_prompts(0, 50, 50, 0) != step_prompts(0, 50, 50, 1)
+
+
+def test_long_conversations_lose_their_beginning(tmp_path: Path) -> None:
+    tokenizer = save_tokenizer(tmp_path)
+    whole, _ = encode_conversation(tokenizer, [*user("q" * 50), {"role": "assistant", "content": "an answer"}])
+    assert encode_answer(tokenizer, user("q" * 50), "an answer", 30) == whole[-30:]
+    item = RankedPrompt(user("q" * 50), ["an answer", "x"], [[1, 2]], "s")
+    assert encode_items(tokenizer, [item], 1000)[0].ids[0] == whole
+
+
+def test_shuffling_keeps_everything_but_the_order_of_ranks() -> None:
+    items = [RankedPrompt(user(f"q{n}"), ["a", "b", "c"], [[1, 2, 2]], "s") for n in range(90)]
+    shuffled = shuffled_ranks(items, 0)
+    assert all(sorted(item.ranks[0]) == [1, 2, 2] for item in shuffled)
+    assert [item.candidates for item in shuffled] == [item.candidates for item in items]
+    places = Counter(item.ranks[0].index(1) for item in shuffled)
+    assert all(places[place] == pytest.approx(30, abs=15) for place in range(3))
+    assert shuffled_ranks(items, 0) == shuffled != shuffled_ranks(items, 1)
