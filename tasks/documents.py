@@ -5,12 +5,13 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from tasks.chat import END_OF_TEXT, encode_conversations, encode_text
+from tasks.chat import END_OF_TEXT, encode_conversations, encode_text, token_id
 
 
 def document_end(tokenizer: PreTrainedTokenizerBase) -> int:
     """Id that separates documents: ``<|endoftext|>``, or the tokenizer's end token where it has none."""
-    return int(tokenizer.get_vocab().get(END_OF_TEXT, tokenizer.eos_token_id))
+    found = token_id(tokenizer, END_OF_TEXT)
+    return int(tokenizer.eos_token_id) if found is None else found
 
 
 def encode_documents(tokenizer: PreTrainedTokenizerBase, rows: Sequence[dict[str, Any]]) -> list[list[int]]:

@@ -61,7 +61,7 @@ def switch_off_dropout(model: PreTrainedModel) -> PreTrainedModel:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
         if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = 0.0
+            setattr(module, "attention_dropout", 0.0)  # noqa: B010 - modules declare it as anything
     return model
 
 
@@ -98,5 +98,5 @@ def reward_scores(model: PreTrainedModel, ids: list[list[int]], pad_id: int, bat
         ).last_hidden_state
         last_B = torch.tensor([len(row) - 1 for row in rows], device=device)
         last_BH = hidden_BTH[torch.arange(len(rows), device=device), last_B]
-        score_B[torch.tensor(chosen)] = model.score(last_BH)[:, 0].float().cpu()
+        score_B[torch.tensor(chosen)] = model.get_submodule("score")(last_BH)[:, 0].float().cpu()
     return score_B

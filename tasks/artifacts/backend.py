@@ -47,6 +47,10 @@ class Backend(Protocol):
         """Make ``staged/content`` and the manifest one generation; ``check`` has the last word and may raise."""
         ...
 
+    def delete(self, path: str) -> None:
+        """Delete one file. Nothing happens when there is none."""
+        ...
+
     def discard(self, folder: str) -> None:
         """Take a folder out of sight at once, then delete it. Nothing happens when there is none."""
         ...

@@ -161,7 +161,7 @@ def _old_claims(store: Store, report: Collected) -> None:
     for key in store.files.names("leases"):
         for fence in claims(store.files, key)[:-1]:
             if not report.dry_run:
-                store.files.discard(claim_path(key, fence))
+                store.files.delete(claim_path(key, fence))
 
 
 def _broken(store: Store, report: Collected, days: float) -> None:

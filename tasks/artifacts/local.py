@@ -95,6 +95,9 @@ class LocalFiles:
         staged.rename(target)
         sync_folder(target.parent)
 
+    def delete(self, path: str) -> None:
+        (self.root / path).unlink(missing_ok=True)
+
     def discard(self, folder: str) -> None:
         trash = self.root / "trash" / secrets.token_hex(8)
         trash.parent.mkdir(parents=True, exist_ok=True)

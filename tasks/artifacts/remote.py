@@ -9,7 +9,7 @@ every generation's path still keeps two writers from mixing their files.
 import hashlib
 import secrets
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.artifacts.backend import CONTENT, MANIFEST
@@ -96,8 +96,14 @@ class RemoteFiles:
 
     def discard(self, folder: str) -> None:
         # The manifest first: from then on it is no artifact. One by one, because rm() would expand "*" in a name
-        for name in sorted(self.files(folder), key=lambda name: name != MANIFEST):
-            self._delete(f"{folder}/{name}")
+        names = sorted(self.files(folder), key=lambda name: name != MANIFEST)
+        for name in names:
+            self.delete(f"{folder}/{name}")
+        if self.fs.exists(self._full(folder)):  # not an object store: it has folders, and they are empty now
+            parents = {parent for name in names for parent in PurePosixPath(folder, name).parents}
+            inside = [parent for parent in parents if parent.is_relative_to(folder)]
+            for parent in sorted(inside, key=lambda path: -len(path.parts)):
+                self.fs.rmdir(self._full(str(parent)))
 
     def set_aside(self, folder: str, target: str, note: bytes) -> None:
         names = sorted(self.files(folder), key=lambda name: name != MANIFEST)
@@ -108,7 +114,7 @@ class RemoteFiles:
         self.replace(f"{target}/why.json", note)
         self.discard(folder)
 
-    def _delete(self, path: str) -> None:
+    def delete(self, path: str) -> None:
         try:
             self.fs.rm_file(self._full(path))
         except FileNotFoundError:

@@ -32,6 +32,8 @@ def finetune(config: FinetuneConfig, inputs: Inputs, out: Path, live: Live) -> d
     held-out instructions that are followed, perplexity of their reference answers. Raises BadData when too few
     rows are usable, Diverged when the loss is not finite.
     """
+    if config.lora.targets != "all-linear" and "lm_head" in config.lora.targets:
+        raise BadConfig("finetune.lora.targets names lm_head: the trainer takes its weight as it is; leave it out")
     base, seed, state = inputs.folders["base"], config.seed or 0, PartialState()
     tokenizer = load_tokenizer(base)
     conversations, unusable = _read(config, inputs, seed)

@@ -74,7 +74,7 @@ def _given(config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> PreTra
     limit = getattr(model.config, "max_position_embeddings", None)
     if limit is not None and config.context > limit:
         raise BadConfig(f"pretrain.context={config.context} exceeds the {limit} positions of {config.base}; lower it")
-    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+    if len(tokenizer) > model.get_input_embeddings().weight.size(0):  # type: ignore[operator]
         # chat tokens that the tokenizer stage had to add
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     return model

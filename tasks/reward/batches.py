@@ -7,16 +7,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from tasks.chat import encode_conversation
+from tasks.chat import encode_conversation, encode_prompt
 from tasks.models import pad_batch
 from tasks.rankings import Messages, RankedPrompt
 
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """Token ids of the K conversations of one prompt, and the annotators' ranks of them."""
+    """Token ids of the K conversations of one prompt, where their answers begin, and the annotators' ranks."""
 
     ids: list[list[int]]
+    starts: list[int]
     ranks: list[list[int]]
 
 
@@ -25,11 +26,13 @@ class RankBatch:
     """Prompts of one forward pass.
 
     B candidates of all prompts, R rankings of them, K candidates of the longest ranking.
-    ids_BT right padded, lengths_B; candidate_RK row of B (0 for padding), ranks_RK (0 for padding); prompt_R.
+    ids_BT right padded, lengths_B, start_B first position of the answer; candidate_RK row of B (0 for padding),
+    ranks_RK (0 for padding); prompt_R.
     """
 
     ids_BT: Tensor
     lengths_B: Tensor
+    start_B: Tensor
     candidate_RK: Tensor
     ranks_RK: Tensor
     prompt_R: Tensor
@@ -38,18 +41,26 @@ class RankBatch:
         return RankBatch(*(tensor.to(device) for tensor in self.__dict__.values()))
 
 
+def answer_turn(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
 def encode_answer(tokenizer: PreTrainedTokenizerBase, prompt: Messages, answer: str, max_length: int) -> list[int]:
     """Token ids of prompt and answer; a longer conversation is cut at the left, so that the answer stays."""
-    ids, _ = encode_conversation(tokenizer, [*prompt, {"role": "assistant", "content": answer}])
+    ids, _ = encode_conversation(tokenizer, [*prompt, answer_turn(answer)])
     return ids[-max_length:]
 
 
 def encode_items(tokenizer: PreTrainedTokenizerBase, items: list[RankedPrompt], max_length: int) -> list[EncodedPrompt]:
     """Each candidate of each item as token ids."""
-    return [
-        EncodedPrompt([encode_answer(tokenizer, i.prompt, text, max_length) for text in i.candidates], i.ranks)
-        for i in items
-    ]
+    encoded = []
+    for item in items:
+        prompt = len(encode_prompt(tokenizer, item.prompt))
+        whole = [encode_conversation(tokenizer, [*item.prompt, answer_turn(text)])[0] for text in item.candidates]
+        # What is cut at the left moves the answer; an answer longer than max_length begins at 0
+        starts = [max(prompt - max(len(ids) - max_length, 0), 0) for ids in whole]
+        encoded.append(EncodedPrompt([ids[-max_length:] for ids in whole], starts, item.ranks))
+    return encoded
 
 
 def collate(prompts: list[EncodedPrompt], pad_id: int) -> RankBatch:
@@ -64,7 +75,15 @@ def collate(prompts: list[EncodedPrompt], pad_id: int) -> RankBatch:
             ranks.append(ranking + [0] * (widest - count))
             owners.append(number)
         first += count
-    return RankBatch(ids_BT, mask_BT.sum(1), torch.tensor(candidates), torch.tensor(ranks), torch.tensor(owners))
+    start_B = torch.tensor([start for prompt in prompts for start in prompt.starts])
+    return RankBatch(
+        ids_BT,
+        mask_BT.sum(1),
+        start_B,
+        torch.tensor(candidates),
+        torch.tensor(ranks),
+        torch.tensor(owners),
+    )
 
 
 def shuffled_ranks(items: list[RankedPrompt], seed: int) -> list[RankedPrompt]:

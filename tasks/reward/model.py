@@ -74,13 +74,30 @@ def make_trainable(model: PreTrainedModel, config: RewardConfig) -> tuple[nn.Mod
     return trained, count
 
 
-def scores(model: nn.Module, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
-    """Score of each conversation, [B], read at its last real token; float32, with gradients.
+def hidden(model: nn.Module, ids_BT: Tensor) -> Tensor:
+    """Last hidden states, [B, T, D].
 
     Right padding and causal attention: no real token sees a pad, so no attention mask is needed, and none
-    leaves the fast attention path open. The position is the length's and never that of some token id.
+    leaves the fast attention path open.
     """
     trunk = cast(nn.Module, model.base_model)
-    hidden_BTD = trunk(input_ids=ids_BT, use_cache=False).last_hidden_state
-    row_B = torch.arange(len(ids_BT), device=ids_BT.device)
+    return cast(Tensor, trunk(input_ids=ids_BT, use_cache=False).last_hidden_state)
+
+
+def last_scores(model: nn.Module, hidden_BTD: Tensor, lengths_B: Tensor) -> Tensor:
+    """Score of each conversation, [B], read at its last real token: the length decides, not the pad id."""
+    row_B = torch.arange(len(hidden_BTD), device=hidden_BTD.device)
     return cast(Tensor, head(model)(hidden_BTD[row_B, lengths_B - 1])[:, 0].float())
+
+
+def token_scores(token_head: nn.Module, hidden_BTD: Tensor, start_B: Tensor, lengths_B: Tensor) -> Tensor:
+    """Mean over the answer's tokens of a score a token, [B]; from ``start_B`` to the last real token."""
+    position_T = torch.arange(hidden_BTD.shape[1], device=hidden_BTD.device)
+    answer_BT = (position_T >= start_B[:, None]) & (position_T < lengths_B[:, None])
+    score_BT = token_head(hidden_BTD)[..., 0].float() * answer_BT
+    return score_BT.sum(1) / answer_BT.sum(1).clamp(min=1)
+
+
+def scores(model: nn.Module, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
+    """Score of each conversation, [B], float32, with gradients."""
+    return last_scores(model, hidden(model, ids_BT), lengths_B)

@@ -10,7 +10,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tasks.world import words
 
@@ -37,7 +37,6 @@ VALUES: dict[str, tuple[str, ...]] = {
     "side": words.SIDES,
     "paper": words.PAPERS,
     "state": words.STATES,
-    "item": words.ANIMALS + words.OBJECTS,
 }
 
 
@@ -58,23 +57,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Form:
-    """A sequence of parts.
-
-    echoes: slots that take, with probability one half, a value that one of the slots named has, and
-    otherwise one that none of them has, all alike: {"animal": ("asked_animal",)}.
-    """
+    """A sequence of parts."""
 
     parts: tuple[Part, ...]
-    echoes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def chances(self, slot: str, bound: Bound) -> dict[str, float]:
-        """Probability of every value of a slot that is not bound yet. The name's last word is its kind."""
-        values = VALUES[slot.rsplit("_", 1)[-1].rstrip("0123456789")]
-        said = {bound[other] for other in self.echoes.get(slot, ())}
-        if not said:
-            return dict.fromkeys(values, 1 / len(values))
-        new = len(values) - len(said)
-        return {value: 0.5 / (len(said) if value in said else new) for value in values}
+    def values(self, slot: str) -> tuple[str, ...]:
+        """What a slot that is not bound yet may hold, all alike. The last word of its name is its kind."""
+        return VALUES[slot.rsplit("_", 1)[-1].rstrip("0123456789")]
 
 
 @dataclass(frozen=True)
@@ -101,9 +90,9 @@ def derive(form: Form, rng: random.Random, given: Bound | None = None) -> Deriva
         nats += math.log(len(options))
         for slot in _SLOT.findall(options[picks[-1]]):
             if slot not in bound:
-                chances = form.chances(slot, bound)
-                bound[slot] = rng.choices(list(chances), list(chances.values()))[0]
-                nats -= math.log(chances[bound[slot]])
+                values = form.values(slot)
+                bound[slot] = rng.choice(values)
+                nats += math.log(len(values))
     return Derivation(form, tuple(picks), bound, nats)
 
 
@@ -148,12 +137,12 @@ def _read_pieces(
         yield 0.0, bound, rest
         return
     slot = pieces[1]
-    chances = {bound[slot]: 1.0} if slot in bound else form.chances(slot, bound)
-    for value, chance in chances.items():
+    values = (bound[slot],) if slot in bound else form.values(slot)
+    for value in values:
         if rest.startswith(value):
             left = rest[len(value) :]
             for more, after, then in _read_pieces(form, pieces[2:], left, {**bound, slot: value}):
-                yield more - math.log(chance), after, then
+                yield more + math.log(len(values)), after, then
 
 
 def _expand(form: Form, at: int, text: str, bound: dict[str, str], nats: float) -> Iterator[tuple[str, float]]:
@@ -165,9 +154,10 @@ def _expand(form: Form, at: int, text: str, bound: dict[str, str], nats: float) 
         states = [(bound, nats + math.log(len(options)))]
         for slot in _SLOT.findall(template):
             states = [
-                ({**seen, slot: value}, cost - math.log(chance))
+                ({**seen, slot: value}, cost + math.log(len(values)))
                 for seen, cost in states
-                for value, chance in ({seen[slot]: 1.0} if slot in seen else form.chances(slot, seen)).items()
+                for values in ((seen[slot],) if slot in seen else form.values(slot),)
+                for value in values
             ]
         for seen, cost in states:
             yield from _expand(form, at + 1, text + template.format_map(seen), seen, cost)

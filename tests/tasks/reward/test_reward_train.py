@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_parts import save_models
 
 import tasks.reward.train as stage
@@ -21,7 +22,7 @@ from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_reward, pad_batch, reward_scores
 from tasks.rankings import RankedPrompt, pair_accuracy, read_rankings, write_rankings
-from tasks.reward.model import build_reward_model, make_trainable, scores
+from tasks.reward.model import build_reward_model, make_trainable, scores, token_scores
 
 Run = Callable[..., tuple[dict[str, Any], Path]]
 
@@ -90,12 +91,31 @@ def test_learns_a_toy_ranking(run: Run, folders: dict[str, Path], method: str) -
     # What is saved is what was measured, read by the shared loader
     model, tokenizer = load_reward(out), load_tokenizer(out)
     heldout = read_rankings(folders["rankings"], "heldout")
-    rows = [
-        [encode_conversation(tokenizer, [*item.prompt, {"role": "assistant", "content": text}])[0] for text in item.candidates]
-        for item in heldout
-    ]
+    turns = [[[*i.prompt, {"role": "assistant", "content": text}] for text in i.candidates] for i in heldout]
+    rows = [[encode_conversation(tokenizer, turn)[0] for turn in item] for item in turns]
     values = [reward_scores(model, row, 0).tolist() for row in rows]
     assert pair_accuracy(heldout, values)[0] == pytest.approx(found["pair_accuracy"])
+
+
+def test_token_scores_are_trained_and_thrown_away(run: Run) -> None:
+    plain, plain_out = run("plain", "work-plain", epochs=4)
+    found, out = run("token", "work-token", epochs=4, token_weight=1.0)
+    assert found["pair_accuracy"] > 0.9
+    assert found["trainable_parameters"] == plain["trainable_parameters"]
+    assert (out / "config.json").read_bytes() == (plain_out / "config.json").read_bytes()
+    assert load_file(out / "model.safetensors").keys() == load_file(plain_out / "model.safetensors").keys()
+    # Both heads start at zero: the reported loss is that of the last token alone
+    assert json.loads((out / "training/curve.jsonl").read_text().splitlines()[0])["loss"] == pytest.approx(
+        math.log(2), abs=1e-6
+    )
+
+
+def test_token_scores_by_hand() -> None:
+    hidden_BTD = torch.tensor([[[1.0], [2.0], [4.0], [100.0]], [[1.0], [2.0], [4.0], [8.0]]])
+    double = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(double.weight, 2.0)
+    found = token_scores(double, hidden_BTD, torch.tensor([1, 0]), torch.tensor([3, 4]))
+    assert found.tolist() == [6.0, 7.5]
 
 
 def test_plackett_luce_learns_too(run: Run) -> None:
@@ -118,7 +138,7 @@ def test_shuffled_labels_teach_nothing(run: Run, tmp_path: Path) -> None:
     # One run follows the noise it was given, which likes or dislikes the letter by luck: the mean is a half
     found = [
         run(f"out{seed}", f"work{seed}", epochs=2, shuffle_labels=True, seed=seed, folders={"rankings": many})[0]
-        for seed in range(5)
+        for seed in range(4)
     ]
     assert statistics.fmean(metrics["pair_accuracy"] for metrics in found) == pytest.approx(0.5, abs=0.2)
     assert min(metrics["loss"] for metrics in found) > straight["loss"] + 0.1
@@ -148,7 +168,7 @@ def test_same_seed_same_bytes_after_a_kill(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_lora_with_dropout_resumes_bit_equal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"method": "lora", "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.2}, "epochs": 1}
+    settings = {"method": "lora", "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.2}, "epochs": 1, "token_weight": 1.0}
     _, whole = run("whole", "work-whole", **settings)
     step = stage._step
 
