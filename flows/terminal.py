@@ -1,12 +1,12 @@
 """What a run looks like in a terminal: one table row a stage, a bar for the stage that runs, and the result."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from configs.schema import AlignConfig
+from configs.schema import AlignConfig, StageName
 from flows import engine
 from flows.align import align
 from flows.history import wait_until_recorded
@@ -80,7 +80,7 @@ def run_recipe(name: str, config: AlignConfig, rerun_from: str | None, force: li
     console.print(f"[bold]plumbline[/bold] {config.name}, seed {config.seed}; starting Prefect", soft_wrap=True)
     engine.watchers.append(TerminalTable())
     try:
-        align(config, rerun_from, force)
+        align(config, cast(StageName | None, rerun_from), cast(list[StageName], force))
     except BaseException:
         console.print(f"\nThe same command goes on from here:  plumbline run {name}", soft_wrap=True)
         raise

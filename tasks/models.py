@@ -81,22 +81,3 @@ def length_batches(ids: list[list[int]], batch: int) -> list[list[int]]:
     """Indices of rows in batches of like length, longest first: little padding, and memory runs out early."""
     order = sorted(range(len(ids)), key=lambda index: (-len(ids[index]), index))
     return [order[start : start + batch] for start in range(0, len(order), batch)]
-
-
-@torch.no_grad()
-def reward_scores(model: PreTrainedModel, ids: list[list[int]], pad_id: int, batch: int = 64) -> Tensor:
-    """Scores [B] of conversations, read at the last real token. The length decides, not the pad id."""
-    if any(not row for row in ids):
-        raise BadData("a conversation without tokens has no score")
-    device = next(model.parameters()).device
-    score_B = torch.zeros(len(ids))
-    for chosen in length_batches(ids, batch):
-        rows = [ids[index] for index in chosen]
-        ids_BT, mask_BT = pad_batch(rows, pad_id)
-        hidden_BTH = model.base_model(
-            input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device), use_cache=False
-        ).last_hidden_state
-        last_B = torch.tensor([len(row) - 1 for row in rows], device=device)
-        last_BH = hidden_BTH[torch.arange(len(rows), device=device), last_B]
-        score_B[torch.tensor(chosen)] = model.get_submodule("score")(last_BH)[:, 0].float().cpu()
-    return score_B

@@ -14,7 +14,9 @@ class EvaluateConfig(Strict):
     checker: Literal["world", "wellformed"] = setting("wellformed", "Instruction following, as in finetune.")
     rubric: Literal["world", "none"] = setting("none", "Hidden rubric to report.")
     max_new_tokens: int = setting(64, "Longest answer.", unit="tokens", ge=1)
-    max_length: int = setting(512, "Longer conversations are cut at the left when scored, longer documents at the right.", unit="tokens", ge=8)
+    max_length: int = setting(
+        512, "Longer conversations are cut at the left when scored, longer documents at the right.", unit="tokens", ge=8
+    )
     heldout_documents: int = setting(256, "Held-out documents for perplexity.", unit="documents", ge=1)
     samples: int = setting(12, "Answers shown side by side.", unit="prompts", ge=1)
     seed: int | None = setting(None, "Seed; the recipe's seed when empty.")

@@ -14,7 +14,9 @@ class CandidateConfig(Strict):
     candidates: int = setting(4, "Answers a prompt (K).", unit="answers", ge=2)
     temperature: float = setting(1.0, "Sampling temperature.", gt=0)
     max_new_tokens: int = setting(64, "Longest answer.", unit="tokens", ge=1)
-    batch: int = setting(256, "Answers sampled at once; each group of so many has its own random numbers.", unit="answers", ge=1)
+    batch: int = setting(
+        256, "Answers sampled at once; each group of so many has its own random numbers.", unit="answers", ge=1
+    )
     ranker: Literal["rubric", "shortest"] = setting(
         "rubric", "Program that ranks: the small world's rubric, or length."
     )

@@ -13,11 +13,8 @@ class RewardConfig(Strict):
     method: Literal["full", "lora"] = setting("full", "Train all weights of the fine-tuned model, or an adapter.")
     lora: LoraSettings = setting(LoraSettings(), "The adapter, with method lora.")
     objective: Literal["pairs", "plackett-luce"] = setting("pairs", "Loss of one prompt.")
-    token_weight: float = setting(
-        0.0,
-        "Weight of the same loss on the mean over the answer's tokens of a score a token, by a head that is thrown "
-        "away afterwards: what differs between candidates is credited where it stands. 0 is InstructGPT's loss.",
-        ge=0,
+    readout: Literal["mean", "last"] = setting(
+        "mean", "Score read as the mean over the answer's tokens, or at the last token (InstructGPT)."
     )
     epochs: int = setting(1, "Passes over the prompts.", unit="epochs", ge=1)
     prompts_per_step: int = setting(8, "Prompts a step over all processes.", unit="prompts", ge=1)

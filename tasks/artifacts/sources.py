@@ -27,7 +27,8 @@ class SourceDigests:
         self._saved = -SAVE_SECONDS
 
     def digest(self, path: Path) -> SourceEntry:
-        """Size and SHA-256 of a file; hashed only when it is not known, was touched, or is seconds old.
+        """Size and SHA-256 of a file; hashed again unless it is known and untouched. What is seconds old
+        is not remembered: a second change within a clock tick would not show.
 
         Raises BadData when the file cannot be read, or changes while it is.
         """
@@ -37,7 +38,7 @@ class SourceDigests:
         try:
             before = _signature(path)
             row = self._new.get(str(path)) or self._known.get(str(path))
-            if row and row[:3] == before and isinstance(row[3], str) and not _fresh(before):
+            if row and row[:3] == before and isinstance(row[3], str):
                 return SourceEntry(named="", name=path.name, size=before[0], sha256=row[3])
             digest = sha256_file(path)
             after = _signature(path)

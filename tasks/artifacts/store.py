@@ -19,10 +19,10 @@ from tasks.artifacts.backend import CONTENT, MANIFEST, Backend
 from tasks.artifacts.check import check_generation
 from tasks.artifacts.digest import content_digest, hash_tree
 from tasks.artifacts.download import Downloads
-from tasks.artifacts.environment import environment
 from tasks.artifacts.failures import BrokenArtifact
 from tasks.artifacts.lease import Lease
 from tasks.artifacts.local import LocalFiles, remove, staging
+from tasks.artifacts.provenance import environment
 from tasks.artifacts.ref import ArtifactRef, Draft, Manifest, SourceEntry
 from tasks.artifacts.remote import RemoteFiles
 from tasks.artifacts.sources import SourceDigests

@@ -12,9 +12,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from configs.schema.evaluate import EvaluateConfig
 from tasks.answers import check, greedy_answers, words
-from tasks.chat import encode_conversation, load_tokenizer, user
+from tasks.chat import load_tokenizer, user
 from tasks.failures import BadConfig
-from tasks.models import load_reward, reward_scores
+from tasks.models import load_reward
+from tasks.scoring import encode_answer, reward_scores
 
 
 class Judge:
@@ -27,10 +28,8 @@ class Judge:
 
     def scores(self, prompts: Sequence[str], answers: Sequence[str]) -> list[float]:
         """Reward of each answer; a conversation longer than max_length is cut at the left."""
-        rows = []
-        for prompt, answer in zip(prompts, answers, strict=True):
-            turns = [*user(prompt), {"role": "assistant", "content": answer}]
-            rows.append(encode_conversation(self.tokenizer, turns)[0][-self.max_length :])
+        pairs = zip(prompts, answers, strict=True)
+        rows = [encode_answer(self.tokenizer, user(prompt), answer, self.max_length) for prompt, answer in pairs]
         values: list[float] = reward_scores(self.model, rows, int(self.tokenizer.pad_token_id)).tolist()
         return values
 

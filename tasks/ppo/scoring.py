@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tasks.chat import encode_conversation, load_tokenizer, user
+from tasks.chat import load_tokenizer, user
 from tasks.failures import BadData, Diverged
-from tasks.models import load_reward, reward_scores
+from tasks.models import load_reward
+from tasks.scoring import encode_answer, reward_scores
 
 Score = Callable[[list[str], list[str]], Tensor]
 """Raw score_B (float32, on the CPU) of prompts with their answers."""
@@ -34,8 +35,7 @@ class RewardModel:
             return torch.zeros(0)
         rows = []
         for prompt, answer in zip(prompts, answers, strict=True):
-            ids, _ = encode_conversation(self.tokenizer, [*user(prompt), {"role": "assistant", "content": answer}])
-            rows.append(ids[-self.limit :] if self.limit else ids)
+            rows.append(encode_answer(self.tokenizer, user(prompt), answer, self.limit))
         return reward_scores(self.model, rows, self.tokenizer.pad_token_id).float().cpu()
 
 

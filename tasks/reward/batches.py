@@ -7,17 +7,16 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from tasks.chat import encode_conversation, encode_prompt
 from tasks.models import pad_batch
-from tasks.rankings import Messages, RankedPrompt
+from tasks.rankings import RankedPrompt
+from tasks.scoring import Conversation, encode_answer
 
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """Token ids of the K conversations of one prompt, where their answers begin, and the annotators' ranks."""
+    """The K conversations of one prompt, and the annotators' ranks."""
 
-    ids: list[list[int]]
-    starts: list[int]
+    rows: list[Conversation]
     ranks: list[list[int]]
 
 
@@ -41,41 +40,27 @@ class RankBatch:
         return RankBatch(*(tensor.to(device) for tensor in self.__dict__.values()))
 
 
-def answer_turn(text: str) -> dict[str, str]:
-    return {"role": "assistant", "content": text}
-
-
-def encode_answer(tokenizer: PreTrainedTokenizerBase, prompt: Messages, answer: str, max_length: int) -> list[int]:
-    """Token ids of prompt and answer; a longer conversation is cut at the left, so that the answer stays."""
-    ids, _ = encode_conversation(tokenizer, [*prompt, answer_turn(answer)])
-    return ids[-max_length:]
-
-
 def encode_items(tokenizer: PreTrainedTokenizerBase, items: list[RankedPrompt], max_length: int) -> list[EncodedPrompt]:
     """Each candidate of each item as token ids."""
-    encoded = []
-    for item in items:
-        prompt = len(encode_prompt(tokenizer, item.prompt))
-        whole = [encode_conversation(tokenizer, [*item.prompt, answer_turn(text)])[0] for text in item.candidates]
-        # What is cut at the left moves the answer; an answer longer than max_length begins at 0
-        starts = [max(prompt - max(len(ids) - max_length, 0), 0) for ids in whole]
-        encoded.append(EncodedPrompt([ids[-max_length:] for ids in whole], starts, item.ranks))
-    return encoded
+    return [
+        EncodedPrompt([encode_answer(tokenizer, item.prompt, text, max_length) for text in item.candidates], item.ranks)
+        for item in items
+    ]
 
 
 def collate(prompts: list[EncodedPrompt], pad_id: int) -> RankBatch:
     """One batch of the prompts given; at least one."""
-    ids_BT, mask_BT = pad_batch([ids for prompt in prompts for ids in prompt.ids], pad_id)
-    widest = max(len(prompt.ids) for prompt in prompts)
+    ids_BT, mask_BT = pad_batch([row.ids for prompt in prompts for row in prompt.rows], pad_id)
+    widest = max(len(prompt.rows) for prompt in prompts)
     candidates, ranks, owners, first = [], [], [], 0
     for number, prompt in enumerate(prompts):
-        count = len(prompt.ids)
+        count = len(prompt.rows)
         for ranking in prompt.ranks:
             candidates.append([first + k if k < count else 0 for k in range(widest)])
             ranks.append(ranking + [0] * (widest - count))
             owners.append(number)
         first += count
-    start_B = torch.tensor([start for prompt in prompts for start in prompt.starts])
+    start_B = torch.tensor([row.start for prompt in prompts for row in prompt.rows])
     return RankBatch(
         ids_BT,
         mask_BT.sum(1),

@@ -6,15 +6,18 @@ from typing import cast
 
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from configs.schema.reward import RewardConfig
 from tasks.failures import BadConfig
 from tasks.models import load_chat_model
+from tasks.scoring import READOUT
 
 
-def build_reward_model(base: Path, finetuned: Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+def build_reward_model(
+    base: Path, finetuned: Path, tokenizer: PreTrainedTokenizerBase, readout: str = "mean"
+) -> PreTrainedModel:
     """Sequence classification model with one label on the trunk of base + fine-tuned adapter; float32, no dropout.
 
     The head starts at zero, so that all scores are equal and the first pair loss is ln 2 exactly. All weights are
@@ -25,6 +28,7 @@ def build_reward_model(base: Path, finetuned: Path, tokenizer: PreTrainedTokeniz
     config.num_labels = 1
     config.pad_token_id = tokenizer.pad_token_id
     config.name_or_path = ""
+    setattr(config, READOUT, readout)
     for name in config.to_dict():
         if name.endswith(("dropout", "pdrop")):
             setattr(config, name, 0.0)
@@ -72,32 +76,3 @@ def make_trainable(model: PreTrainedModel, config: RewardConfig) -> tuple[nn.Mod
     if not sound:
         raise RuntimeError(f"reward.method={config.method}: {count} of {total} weights are trainable (head {scalar})")
     return trained, count
-
-
-def hidden(model: nn.Module, ids_BT: Tensor) -> Tensor:
-    """Last hidden states, [B, T, D].
-
-    Right padding and causal attention: no real token sees a pad, so no attention mask is needed, and none
-    leaves the fast attention path open.
-    """
-    trunk = cast(nn.Module, model.base_model)
-    return cast(Tensor, trunk(input_ids=ids_BT, use_cache=False).last_hidden_state)
-
-
-def last_scores(model: nn.Module, hidden_BTD: Tensor, lengths_B: Tensor) -> Tensor:
-    """Score of each conversation, [B], read at its last real token: the length decides, not the pad id."""
-    row_B = torch.arange(len(hidden_BTD), device=hidden_BTD.device)
-    return cast(Tensor, head(model)(hidden_BTD[row_B, lengths_B - 1])[:, 0].float())
-
-
-def token_scores(token_head: nn.Module, hidden_BTD: Tensor, start_B: Tensor, lengths_B: Tensor) -> Tensor:
-    """Mean over the answer's tokens of a score a token, [B]; from ``start_B`` to the last real token."""
-    position_T = torch.arange(hidden_BTD.shape[1], device=hidden_BTD.device)
-    answer_BT = (position_T >= start_B[:, None]) & (position_T < lengths_B[:, None])
-    score_BT = token_head(hidden_BTD)[..., 0].float() * answer_BT
-    return score_BT.sum(1) / answer_BT.sum(1).clamp(min=1)
-
-
-def scores(model: nn.Module, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
-    """Score of each conversation, [B], float32, with gradients."""
-    return last_scores(model, hidden(model, ids_BT), lengths_B)

@@ -39,11 +39,11 @@ from tasks.reward.batches import (
 )
 from tasks.reward.losses import OBJECTIVES, beats, ranking_weights
 from tasks.reward.measure import heldout_accuracy, score_prompts, world_probes
-from tasks.reward.model import build_reward_model, hidden, last_scores, make_trainable, token_scores
+from tasks.reward.model import build_reward_model, make_trainable
 from tasks.schedule import adamw, warmup_cosine
+from tasks.scoring import scores
 
 LOOKS = 4  # times that the held-out accuracy is taken during training
-TOKEN_SCALE = 8.0  # a few of some fifty tokens differ: their mean needs help to reach the size of a score
 
 
 def train_reward(config: RewardConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def train_reward(config: RewardConfig, inputs: Inputs, out: Path, live: Live) ->
     torch.manual_seed(config.seed or 0)
     tokenizer = load_tokenizer(inputs.folders["finetuned"])
     train, heldout = _rankings(config, inputs.folders["rankings"])
-    model = build_reward_model(inputs.folders["base"], inputs.folders["finetuned"], tokenizer)
+    model = build_reward_model(inputs.folders["base"], inputs.folders["finetuned"], tokenizer, config.readout)
     trained, trainable = make_trainable(model.to(accelerator.device), config)
     data = Data(
         train=encode_items(tokenizer, train, config.max_length),
@@ -63,8 +63,8 @@ def train_reward(config: RewardConfig, inputs: Inputs, out: Path, live: Live) ->
         items=heldout,
         pad_id=int(tokenizer.pad_token_id),
     )
-    start = heldout_accuracy(model, heldout, data.heldout, data.pad_id, accelerator.device)
-    curve = _train(config, Parts(accelerator, model, trained, token_head(config, model)), data, live)
+    start = heldout_accuracy(model, heldout, data.heldout, data.pad_id)
+    curve = _train(config, Parts(accelerator, model, trained), data, live)
     if config.method == "lora":
         model = cast(PeftModel, trained).merge_and_unload()
     metrics = _measure(config, model, tokenizer, data, curve, accelerator, out)
@@ -92,31 +92,15 @@ class Data:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a step works on. model gives the scores; trained is the same, or the adapter around it.
-
-    token_head scores single tokens, in training alone; None when reward.token_weight is 0.
-    """
+    """What a step works on. model gives the scores; trained is the same, or the adapter around it."""
 
     accelerator: Accelerator
     model: PreTrainedModel
     trained: nn.Module
-    token_head: nn.Linear | None
 
     @property
-    def weights(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {
-            name: weight for name, weight in self.trained.named_parameters() if weight.requires_grad
-        }
-        return found if self.token_head is None else {**found, "token_head": self.token_head.weight}
-
-
-def token_head(config: RewardConfig, model: PreTrainedModel) -> nn.Linear | None:
-    """A head from zero for scores of single tokens, or None when they have no weight."""
-    if config.token_weight == 0:
-        return None
-    scalar = nn.Linear(model.config.hidden_size, 1, bias=False, device=model.device)
-    nn.init.zeros_(scalar.weight)
-    return scalar
+    def weights(self) -> dict[str, nn.Parameter]:
+        return {name: weight for name, weight in self.trained.named_parameters() if weight.requires_grad}
 
 
 def _rankings(config: RewardConfig, folder: Path) -> tuple[list[RankedPrompt], list[RankedPrompt]]:
@@ -134,7 +118,7 @@ def _train(config: RewardConfig, parts: Parts, data: Data, live: Live) -> list[d
     per_epoch = steps_per_epoch(len(data.train), config.prompts_per_step)
     steps = config.epochs * per_epoch
     looks = {steps * look // LOOKS for look in range(1, LOOKS + 1)}
-    optimizer = adamw(cast(list[nn.Parameter], list(parts.weights.values())), config.optimizer)
+    optimizer = adamw(list(parts.weights.values()), config.optimizer)
     folder = live.work / "checkpoints"
     curve = _resume(folder, parts, optimizer, live)
     done, began, tokens = len(curve), time.monotonic(), 0
@@ -147,9 +131,7 @@ def _train(config: RewardConfig, parts: Parts, data: Data, live: Live) -> list[d
         batch = collate([data.train[index] for index in mine], data.pad_id) if mine else None
         row = _step(config, parts, optimizer, batch, rate, step + 1)
         if step + 1 in looks:
-            row["heldout_accuracy"] = heldout_accuracy(
-                parts.model, data.items, data.heldout, data.pad_id, parts.accelerator.device
-            )
+            row["heldout_accuracy"] = heldout_accuracy(parts.model, data.items, data.heldout, data.pad_id)
         curve.append(row)
         tokens += int(batch.lengths_B.sum()) if batch else 0
         live.progress(step + 1, steps, "steps", **_shown(row), tok_s=tokens / max(time.monotonic() - began, 1e-9))
@@ -169,14 +151,14 @@ def _step(
     """One optimiser step on this process's prompts. A process without prompts joins with zeros."""
     parts.trained.train()
     device = parts.accelerator.device
-    total, extra, counts = (torch.zeros(size, device=device) for size in ((), (), 3))
+    total, counts = (torch.zeros(size, device=device) for size in ((), 3))
     if batch is not None:
-        total, extra, counts = _forward(config, parts, batch.to(device))
+        total, counts = _forward(config, parts, batch.to(device))
     # The mean is over the prompts of all processes, whatever their shards hold
     sums = parts.accelerator.reduce(torch.cat([total.detach()[None], counts]), "sum").tolist()
     loss = sums[0] / max(sums[3], 1)
     if batch is not None:
-        ((total + extra) / max(sums[3], 1)).backward()
+        (total / max(sums[3], 1)).backward()
     norm = _clip(parts, config.optimizer.clip)
     if not math.isfinite(loss) or not math.isfinite(norm):
         raise Diverged(
@@ -190,23 +172,17 @@ def _step(
     return {"step": step, "loss": loss, "accuracy": sums[1] / max(sums[2], 1), "lr": rate, "grad_norm": norm}
 
 
-def _forward(config: RewardConfig, parts: Parts, batch: RankBatch) -> tuple[Tensor, Tensor, Tensor]:
-    """Summed loss of the prompts; the same of token scores, weighted; [pairs ordered right, pairs, prompts]."""
+def _forward(config: RewardConfig, parts: Parts, batch: RankBatch) -> tuple[Tensor, Tensor]:
+    """Summed loss of the prompts; [pairs ordered right, pairs, prompts that have a pair]."""
     with torch.autocast("cuda", torch.bfloat16, enabled=batch.ids_BT.device.type == "cuda"):
-        hidden_BTD = hidden(parts.model, batch.ids_BT)
-        scores_RK = last_scores(parts.model, hidden_BTD, batch.lengths_B)[batch.candidate_RK]
+        scores_RK = scores(parts.model, batch.ids_BT, batch.start_B, batch.lengths_B)[batch.candidate_RK]
     weight_R, prompts = ranking_weights(batch.ranks_RK, batch.prompt_R)
-    losses = OBJECTIVES[config.objective]
-    total = (weight_R * losses(scores_RK, batch.ranks_RK)).sum()
-    extra = torch.zeros_like(total)
-    if parts.token_head is not None:
-        token_B = TOKEN_SCALE * token_scores(parts.token_head, hidden_BTD.float(), batch.start_B, batch.lengths_B)
-        extra = config.token_weight * (weight_R * losses(token_B[batch.candidate_RK], batch.ranks_RK)).sum()
+    total = (weight_R * OBJECTIVES[config.objective](scores_RK, batch.ranks_RK)).sum()
     beats_RKK = beats(batch.ranks_RK)
     gap_RKK = (scores_RK[:, :, None] - scores_RK[:, None, :]).detach()
     right = ((gap_RKK > 0).float() + 0.5 * (gap_RKK == 0).float())[beats_RKK].sum()
     counts = torch.tensor([float(right), float(beats_RKK.sum()), float(prompts)], device=total.device)
-    return total, extra, counts
+    return total, counts
 
 
 def _clip(parts: Parts, limit: float) -> float:
@@ -253,12 +229,12 @@ def _measure(
     out: Path,
 ) -> dict[str, Any]:
     """Held-out accuracy and spread of the scores; probes.json, empty without probes."""
-    found = score_prompts(model, data.heldout, data.pad_id, accelerator.device)
+    found = score_prompts(model, data.heldout, data.pad_id)
     accuracy, count = pair_accuracy(data.items, found)
     flat = [score for row in found for score in row]
     probes: dict[str, dict[str, Any]] = {}
     if config.probes == "world":
-        probes = world_probes(model, tokenizer, config.seed or 0, config.max_length, accelerator.device)
+        probes = world_probes(model, tokenizer, config.seed or 0, config.max_length)
     if accelerator.is_main_process:
         (out / "probes.json").write_text(json.dumps(probes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     tail = curve[-max(len(curve) // 10, 1) :]

@@ -11,7 +11,7 @@ import torch
 from configs.schema.training import LoraSettings
 from tasks.adapter import new_adapter, save_adapter
 from tasks.failures import BadData
-from tasks.models import load_base, load_chat_model, load_reward, reward_scores
+from tasks.models import load_base, load_chat_model, load_reward
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10], [20, 21, 22, 23, 24, 25]])
 
@@ -118,27 +118,6 @@ def test_pickled_weights_are_never_read(base: Path, tmp_path: Path) -> None:
     (base / "model.safetensors").rename(base / "pytorch_model.bin")
     with pytest.raises(BadData, match="safetensors"):
         load_base(base)
-
-
-def test_scores_are_read_at_the_last_real_token_by_length(make_model: Callable[..., Any], tmp_path: Path) -> None:
-    from transformers import LlamaForSequenceClassification
-
-    config = make_model().config
-    config.num_labels = 1
-    torch.manual_seed(0)
-    LlamaForSequenceClassification(config).save_pretrained(tmp_path)
-    model = load_reward(tmp_path)
-    rows = [[5, 6, 7], [8, 9, 10, 11, 12, 13], [14], [20, 0, 0]]  # the last one ends in the pad id
-    scores = reward_scores(model, rows, pad_id=0, batch=2)
-    with torch.no_grad():
-        alone = [
-            model.score(model.base_model(torch.tensor([row])).last_hidden_state[0, len(row) - 1])[0].item()
-            for row in rows
-        ]
-    assert scores.tolist() == pytest.approx(alone, abs=1e-5)
-    assert len({round(score, 4) for score in alone}) == 4
-    with pytest.raises(BadData):
-        reward_scores(model, [[]], pad_id=0)
 
 
 def test_a_model_of_several_outputs_is_no_reward_model(make_model: Callable[..., Any], tmp_path: Path) -> None:

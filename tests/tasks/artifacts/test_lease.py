@@ -79,6 +79,20 @@ def test_fences_rise_for_ever_even_without_the_records(store: Store) -> None:
     assert seen == [1, 2, 3, 4]
 
 
+def test_a_taker_with_an_old_look_does_not_slip_in_below(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw claim 1, others took 2 and 3, and 2 was collected: creating 2 succeeds and must not count."""
+    for _ in range(2):
+        store.lease("ppo", KEY).acquire().release()
+    holder = store.lease("ppo", KEY).acquire()
+    store.files.delete(f"leases/{KEY}/00000002.json")
+    looks = iter([[1]])
+    monkeypatch.setattr("tasks.artifacts.lease.claims", lambda files, key: next(looks, None) or claims(files, key))
+    with pytest.raises(LeaseHeld, match="fence 3"):
+        store.lease("ppo", KEY).acquire(wait=0)
+    assert claims(store.files, KEY) == [1, 2, 3]  # it did create 2
+    holder.confirm()
+
+
 def test_a_silent_process_of_this_machine_is_not_robbed(store: Store) -> None:
     lease = store.lease("ppo", KEY, ttl=0.05).acquire()
     lease._stop.set()  # the heartbeat ends, the process lives

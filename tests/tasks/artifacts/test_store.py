@@ -208,6 +208,35 @@ def test_content_from_elsewhere_is_copied(store: Store, tmp_path: Path) -> None:
     assert content(store.open(ref)) == {"deep/a": b"1"} == content(tmp_path / "made")
 
 
+def test_all_is_on_the_disk_before_the_rename_and_the_name_after(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut cannot be made here; the order of fsync and rename, which is what survives one, can be watched."""
+    put(store, {"a": b"0"})  # the folders above exist from here on
+    events: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def note_fsync(descriptor: int) -> None:
+        events.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    def note_rename(self: Path, target: Path) -> Path:
+        events.append("rename")
+        return rename(self, target)
+
+    with store.lease("corpus", KEY) as lease:
+        out = store.stage_out(lease)
+        (out / "b").mkdir()
+        for name in ("a", "b/c"):
+            (out / name).write_bytes(b"1")
+        monkeypatch.setattr(os, "fsync", note_fsync)
+        monkeypatch.setattr(Path, "rename", note_rename)
+        ref = store.commit(out, Draft(stage="corpus", version=1, kind="text", key=KEY), lease)
+        monkeypatch.undo()
+    cut = events.index("rename")
+    before = {str(Path(path).relative_to(out.parent)) for path in events[:cut]}
+    assert before == {"content/a", "content/b/c", "content/b", "content", "manifest.json", "."}
+    assert events[cut:] == ["rename", str(Path(ref.uri).parent)]
+
+
 @pytest.mark.parametrize("remote", [False, True])
 def test_killed_before_every_step_of_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: bool) -> None:
     """A child dies right before its n-th file operation, for every n: the store holds the old or the new artifact."""

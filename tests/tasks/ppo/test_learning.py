@@ -63,21 +63,21 @@ def _train(
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_reward_rises(parts: Parts, processes: Processes, seed: int) -> None:
-    rows = _train(parts, processes, share_of_a, seed, 60)
+    rows = _train(parts, processes, share_of_a, seed, 20)
     assert rows[-1]["reward"] - rows[0]["reward"] >= 0.5
     assert rows[0]["kl"] == 0.0
     assert rows[-1]["kl"] > 1.0
 
 
 def test_the_negated_reward_makes_the_share_fall(parts: Parts, processes: Processes) -> None:
-    rows = _train(parts, processes, lambda p, a: -share_of_a(p, a), 0, 30)
+    rows = _train(parts, processes, lambda p, a: -share_of_a(p, a), 0, 12)
     start = sum(row["reward"] for row in rows[:3]) / 3
     assert start < -0.03
     assert sum(row["reward"] for row in rows[-3:]) / 3 > start / 3
 
 
 def test_a_large_beta_holds_the_policy(parts: Parts, processes: Processes) -> None:
-    rows = _train(parts, processes, share_of_a, 0, 40, kl=KlConfig(beta=50.0), learning_rate=1e-3)
+    rows = _train(parts, processes, share_of_a, 0, 15, kl=KlConfig(beta=50.0), learning_rate=1e-3)
     assert max(abs(row["kl"]) for row in rows) < 0.05
 
 

@@ -1,23 +1,22 @@
 """Batches of ranked prompts, order of steps, the shuffled control."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_parts import save_tokenizer
 
-from tasks.chat import encode_conversation, encode_text, end_ids, user
+from tasks.chat import user
 from tasks.rankings import RankedPrompt
-from tasks.reward.batches import EncodedPrompt, collate, encode_answer, encode_items, shuffled_ranks, step_prompts
+from tasks.reward.batches import EncodedPrompt, collate, shuffled_ranks, step_prompts
+from tasks.scoring import Conversation
 
 
 def test_collate_places_candidates_and_ranks() -> None:
     batch = collate(
         [
-            EncodedPrompt([[5], [6, 7, 8]], [0, 1], [[1, 2], [2, 1]]),
-            EncodedPrompt([[9], [9, 9], [4]], [0, 1, 0], [[1, 1, 2]]),
+            EncodedPrompt([Conversation([5], 0), Conversation([6, 7, 8], 1)], [[1, 2], [2, 1]]),
+            EncodedPrompt([Conversation([9], 0), Conversation([9, 9], 1), Conversation([4], 0)], [[1, 1, 2]]),
         ],
         0,
     )
@@ -40,21 +39,6 @@ def test_every_epoch_sees_every_prompt_once(prompts: int, per_step: int, seed: i
 def test_epochs_have_different_orders() -> None:
     assert step_prompts(0, 50, 50, 0) != step_prompts(1, 50, 50, 0)
     assert step_prompts(0, 50, 50, 0) != step_prompts(0, 50, 50, 1)
-
-
-def test_long_conversations_lose_their_beginning(tmp_path: Path) -> None:
-    tokenizer = save_tokenizer(tmp_path)
-    whole, _ = encode_conversation(tokenizer, [*user("q" * 50), {"role": "assistant", "content": "an answer"}])
-    assert encode_answer(tokenizer, user("q" * 50), "an answer", 30) == whole[-30:]
-    item = RankedPrompt(user("q" * 50), ["an answer", "x"], [[1, 2]], "s")
-    found = encode_items(tokenizer, [item], 1000)[0]
-    assert found.ids[0] == whole
-    answer = [*encode_text(tokenizer, ["an answer"])[0], *end_ids(tokenizer)[1:]]
-    assert whole[found.starts[0] :][: len(answer)] == answer
-    cut = encode_items(tokenizer, [item], 30)[0]
-    assert cut.ids[0] == whole[-30:]
-    assert cut.ids[0][cut.starts[0] :] == whole[found.starts[0] :]
-    assert encode_items(tokenizer, [item], 8)[0].starts[0] == 0
 
 
 def test_shuffling_keeps_everything_but_the_order_of_ranks() -> None:

@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from tiny_parts import save_models
 
 import tasks.reward.train as stage
 from configs.schema.reward import RewardConfig
 from configs.schema.training import CheckpointConfig, OptimizerConfig
-from tasks.chat import encode_conversation, load_tokenizer, user
+from tasks.chat import load_tokenizer, user
 from tasks.failures import BadData, Diverged
 from tasks.inputs import Inputs
 from tasks.live import Live
-from tasks.models import load_reward, pad_batch, reward_scores
+from tasks.models import load_reward
 from tasks.rankings import RankedPrompt, pair_accuracy, read_rankings, write_rankings
-from tasks.reward.model import build_reward_model, make_trainable, scores, token_scores
+from tasks.reward.model import build_reward_model, make_trainable
+from tasks.scoring import encode_answer, reward_scores
 
 Run = Callable[..., tuple[dict[str, Any], Path]]
 
@@ -91,31 +90,16 @@ def test_learns_a_toy_ranking(run: Run, folders: dict[str, Path], method: str) -
     # What is saved is what was measured, read by the shared loader
     model, tokenizer = load_reward(out), load_tokenizer(out)
     heldout = read_rankings(folders["rankings"], "heldout")
-    turns = [[[*i.prompt, {"role": "assistant", "content": text}] for text in i.candidates] for i in heldout]
-    rows = [[encode_conversation(tokenizer, turn)[0] for turn in item] for item in turns]
+    rows = [[encode_answer(tokenizer, item.prompt, text, 64) for text in item.candidates] for item in heldout]
     values = [reward_scores(model, row, 0).tolist() for row in rows]
     assert pair_accuracy(heldout, values)[0] == pytest.approx(found["pair_accuracy"])
 
 
-def test_token_scores_are_trained_and_thrown_away(run: Run) -> None:
-    plain, plain_out = run("plain", "work-plain", epochs=4)
-    found, out = run("token", "work-token", epochs=4, token_weight=1.0)
-    assert found["pair_accuracy"] > 0.9
-    assert found["trainable_parameters"] == plain["trainable_parameters"]
-    assert (out / "config.json").read_bytes() == (plain_out / "config.json").read_bytes()
-    assert load_file(out / "model.safetensors").keys() == load_file(plain_out / "model.safetensors").keys()
-    # Both heads start at zero: the reported loss is that of the last token alone
-    assert json.loads((out / "training/curve.jsonl").read_text().splitlines()[0])["loss"] == pytest.approx(
-        math.log(2), abs=1e-6
-    )
-
-
-def test_token_scores_by_hand() -> None:
-    hidden_BTD = torch.tensor([[[1.0], [2.0], [4.0], [100.0]], [[1.0], [2.0], [4.0], [8.0]]])
-    double = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(double.weight, 2.0)
-    found = token_scores(double, hidden_BTD, torch.tensor([1, 0]), torch.tensor([3, 4]))
-    assert found.tolist() == [6.0, 7.5]
+def test_both_readouts_learn_and_are_read_back_from_the_folder(run: Run) -> None:
+    for readout in ("mean", "last"):
+        found, out = run(readout, f"work-{readout}", epochs=4, readout=readout)
+        assert found["pair_accuracy"] > 0.9
+        assert load_reward(out).config.plumbline_readout == readout
 
 
 def test_plackett_luce_learns_too(run: Run) -> None:
@@ -168,7 +152,7 @@ def test_same_seed_same_bytes_after_a_kill(run: Run, monkeypatch: pytest.MonkeyP
 
 
 def test_lora_with_dropout_resumes_bit_equal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"method": "lora", "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.2}, "epochs": 1, "token_weight": 1.0}
+    settings = {"method": "lora", "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.2}, "epochs": 1}
     _, whole = run("whole", "work-whole", **settings)
     step = stage._step
 
@@ -198,20 +182,6 @@ def test_only_ties_are_bad_data(run: Run, tmp_path: Path) -> None:
     write_rankings(tied, "heldout", [RankedPrompt(user("q"), ["a", "b"], [[1, 1]], "toy")])
     with pytest.raises(BadData, match=r"heldout\.parquet holds no pair"):
         run(folders={"rankings": tied})
-
-
-@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-def test_scores_equal_the_shared_ones_and_ignore_padding(tmp_path: Path, architecture: str) -> None:
-    folders = save_models(tmp_path, architecture)
-    model = build_reward_model(folders["base"], folders["finetuned"], load_tokenizer(folders["base"]))
-    torch.nn.init.normal_(model.score.weight)
-    model.train()  # no dropout is left, in training mode either
-    rows = [[5, 6, 7, 0], [8], [9, 0, 0, 10, 11, 0]]  # real tokens that are the pad id
-    ids_BT, mask_BT = pad_batch(rows, 0)
-    found = scores(model, ids_BT, mask_BT.sum(1))
-    assert torch.allclose(found, reward_scores(model, rows, 0), atol=1e-5)
-    alone = torch.cat([scores(model, torch.tensor([row]), torch.tensor([len(row)])) for row in rows])
-    assert torch.allclose(found, alone, atol=1e-5)
 
 
 def test_all_weights_or_the_adapter_are_trainable(tmp_path: Path) -> None:
