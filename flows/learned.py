@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tasks.run import RunRecord, open_store
+from tasks.run import RunRecord
 
 
 def print_learned(console: Console, record: RunRecord) -> None:
@@ -16,7 +16,6 @@ def print_learned(console: Console, record: RunRecord) -> None:
     console.print("\n[bold]What was learned[/bold]")
     for line in learned(metrics):
         console.print(f"  {line}", soft_wrap=True)
-    store = open_store()
     uris = {row["name"]: row for row in record.stages}
     if uris.get("evaluate", {}).get("uri"):
         _print_answers(console, Path(uris["evaluate"]["uri"]) / "content" / "samples.jsonl")
@@ -24,7 +23,6 @@ def print_learned(console: Console, record: RunRecord) -> None:
         console.print(
             f"\n[bold]Report[/bold]  {Path(uris['report']['uri']) / 'content' / 'index.html'}", soft_wrap=True
         )
-    del store
     console.print("\n[bold]Next[/bold]")
     for command in (
         "plumbline chat                                  talk to the aligned model",

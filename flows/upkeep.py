@@ -2,6 +2,7 @@
 
 import sys
 
+from configs.schema import AlignConfig
 from tasks.artifacts import BrokenArtifact, collect, verify_store
 from tasks.artifacts.ref import ArtifactRef
 from tasks.run import find_run, open_store, records
@@ -9,11 +10,13 @@ from tasks.run import find_run, open_store, records
 
 def verify_artifacts(name: str | None) -> None:
     """Hash again what a run used, or the whole store; exit status 1 when anything is broken."""
-    store = open_store()
     if name is None:
+        store = open_store()
         total, problems = sum(1 for _ in store.refs()), verify_store(store)
     else:
-        rows = [row for row in find_run(name).stages if row["uri"]]
+        record = find_run(name)
+        store = open_store(AlignConfig.model_validate(record.config))
+        rows = [row for row in record.stages if row["uri"]]
         problems = []
         for row in rows:
             try:
