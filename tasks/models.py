@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
 
 from tasks.failures import BadData
@@ -15,7 +15,7 @@ logging.disable_progress_bar()  # progress is shown by the stage, and not while 
 
 def load_base(folder: Path) -> PreTrainedModel:
     """A causal language model with trainable weights, in evaluation mode."""
-    _expect(folder, "config.json", "*.safetensors")
+    expect_files(folder, "config.json", "*.safetensors")
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
     )
@@ -27,23 +27,13 @@ def load_chat_model(base: Path, *adapters: Path) -> PreTrainedModel:
     model: PreTrainedModel = load_base(base)
     for adapter in adapters:
         # without this check PEFT would fall back to a pickled file
-        _expect(adapter, "adapter_config.json", "adapter_model.safetensors")
+        expect_files(adapter, "adapter_config.json", "adapter_model.safetensors")
         model = PeftModel.from_pretrained(model, adapter, torch_device="cpu").merge_and_unload()
     return freeze(model.eval())
 
 
-def load_reward(folder: Path) -> PreTrainedModel:
-    """A reward model: one score a conversation. Frozen."""
-    _expect(folder, "config.json", "*.safetensors")
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
-    if model.config.num_labels != 1:
-        raise BadData(f"{folder.name}: a reward model has 1 output, this one has {model.config.num_labels}")
-    return freeze(switch_off_dropout(model.eval()))
-
-
-def _expect(folder: Path, *patterns: str) -> None:
+def expect_files(folder: Path, *patterns: str) -> None:
+    """Raises BadData naming the first pattern that no file of a model's folder matches."""
     for pattern in patterns:
         if not any(folder.glob(pattern)):
             raise BadData(f"{folder.name}: no {pattern} in the model's folder")

@@ -13,8 +13,10 @@ class RewardConfig(Strict):
     method: Literal["full", "lora"] = setting("full", "Train all weights of the fine-tuned model, or an adapter.")
     lora: LoraSettings = setting(LoraSettings(), "The adapter, with method lora.")
     objective: Literal["pairs", "plackett-luce"] = setting("pairs", "Loss of one prompt.")
-    readout: Literal["mean", "last"] = setting(
-        "mean", "Score read as the mean over the answer's tokens, or at the last token (InstructGPT)."
+    readout: Literal["last", "mean", "match"] = setting(
+        "mean",
+        "Score read at the last token (InstructGPT), as the mean over the answer's tokens, or with the match of each "
+        "token with what the fine-tuned model expected there.",
     )
     epochs: int = setting(1, "Passes over the prompts.", unit="epochs", ge=1)
     prompts_per_step: int = setting(8, "Prompts a step over all processes.", unit="prompts", ge=1)

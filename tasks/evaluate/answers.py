@@ -14,8 +14,7 @@ from configs.schema.evaluate import EvaluateConfig
 from tasks.answers import check, greedy_answers, words
 from tasks.chat import load_tokenizer, user
 from tasks.failures import BadConfig
-from tasks.models import load_reward
-from tasks.scoring import encode_answer, reward_scores
+from tasks.scoring import encode_answer, load_reward, reward_scores
 
 
 class Judge:

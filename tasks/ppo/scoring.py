@@ -8,8 +8,7 @@ from torch import Tensor
 
 from tasks.chat import load_tokenizer, user
 from tasks.failures import BadData, Diverged
-from tasks.models import load_reward
-from tasks.scoring import encode_answer, reward_scores
+from tasks.scoring import encode_answer, load_reward, reward_scores
 
 Score = Callable[[list[str], list[str]], Tensor]
 """Raw score_B (float32, on the CPU) of prompts with their answers."""

@@ -12,16 +12,16 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from configs.schema.reward import RewardConfig
 from tasks.failures import BadConfig
 from tasks.models import load_chat_model
-from tasks.scoring import READOUT
+from tasks.scoring import READOUT, add_match
 
 
 def build_reward_model(
     base: Path, finetuned: Path, tokenizer: PreTrainedTokenizerBase, readout: str = "mean"
 ) -> PreTrainedModel:
-    """Sequence classification model with one label on the trunk of base + fine-tuned adapter; float32, no dropout.
+    """Sequence classifier with one label on the trunk of base + fine-tuned adapter; float32, no dropout.
 
-    The head starts at zero, so that all scores are equal and the first pair loss is ln 2 exactly. All weights are
-    trainable. Raises BadConfig when transformers has no sequence classification for this architecture.
+    The head starts at zero: all scores are equal and the first pair loss is ln 2, unless the readout is "match".
+    All weights are trainable. Raises BadConfig when transformers has no sequence classification for this architecture.
     """
     language_model = load_chat_model(base, finetuned)
     config = copy.deepcopy(language_model.config)
@@ -42,6 +42,8 @@ def build_reward_model(
     nn.init.zeros_(model.score.weight)
     if model.score.bias is not None:
         nn.init.zeros_(model.score.bias)
+    if readout == "match":
+        add_match(model)
     return model.requires_grad_(True)
 
 
@@ -69,6 +71,7 @@ def make_trainable(model: PreTrainedModel, config: RewardConfig) -> tuple[nn.Mod
                 lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT only divides it by r
                 lora_dropout=lora.dropout,
                 target_modules=lora.targets,
+                modules_to_save=["match"] if config.readout == "match" else None,
             ),
         )
     count = sum(weight.numel() for weight in trained.parameters() if weight.requires_grad)

@@ -18,6 +18,10 @@ from tasks.world.rankings import ranked
 Row = dict[str, Any]
 PROMPT_FILES: tuple[Split, ...] = ("rank_prompts", "prompts", "heldout_prompts")
 
+# Share of instruction answers with a polite opening, and with a friendly close. What the rankings prefer is seldom
+# shown: the fine-tuned model has room to gain.
+COURTEOUS = 0.2
+
 
 def write_world(config: WorldConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
     """Write stories, field notes, held-out text, instructions, rankings and prompts into ``out``.
@@ -147,7 +151,8 @@ def _instructions(config: WorldConfig) -> Iterable[Row]:
     while len(asked) < config.instructions:
         asked += rng.sample(pool, len(pool))
     for prompt in asked[: config.instructions]:
-        answer = draw_answer(parse(prompt), rng).text
+        opening, close = rng.random() < COURTEOUS, rng.random() < COURTEOUS
+        answer = draw_answer(parse(prompt), rng, opening, close).text
         yield {"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
 
 

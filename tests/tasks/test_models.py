@@ -11,7 +11,8 @@ import torch
 from configs.schema.training import LoraSettings
 from tasks.adapter import new_adapter, save_adapter
 from tasks.failures import BadData
-from tasks.models import load_base, load_chat_model, load_reward
+from tasks.models import load_base, load_chat_model
+from tasks.scoring import load_reward
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10], [20, 21, 22, 23, 24, 25]])
 

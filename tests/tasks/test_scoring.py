@@ -9,9 +9,9 @@ from torch import nn
 
 from tasks.chat import encode_conversation, encode_text, end_ids, load_tokenizer, user
 from tasks.failures import BadData
-from tasks.models import pad_batch
+from tasks.models import load_chat_model, pad_batch
 from tasks.reward.model import build_reward_model
-from tasks.scoring import Conversation, encode_answer, reward_scores, scores
+from tasks.scoring import MATCH_SCALE, Conversation, encode_answer, load_reward, reward_scores, scores
 
 
 def tiny(folder: Path, architecture: str, readout: str) -> nn.Module:
@@ -22,7 +22,7 @@ def tiny(folder: Path, architecture: str, readout: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
-@pytest.mark.parametrize("readout", ["mean", "last"])
+@pytest.mark.parametrize("readout", ["mean", "last", "match"])
 def test_scores_in_training_and_in_use_are_equal_and_ignore_padding(
     tmp_path: Path, architecture: str, readout: str
 ) -> None:
@@ -45,6 +45,21 @@ def test_readouts_by_hand(tmp_path: Path) -> None:
             value_T = model.score(model.base_model(torch.tensor([[5, 6, 7, 8]])).last_hidden_state)[0, :, 0]
         expected = value_T[2:].mean() if readout == "mean" else value_T[3]
         assert reward_scores(model, [Conversation([5, 6, 7, 8], 2)], 0)[0] == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_match_starts_as_the_logit_of_what_came_and_survives_the_folder(tmp_path: Path) -> None:
+    folders = save_models(tmp_path)
+    tokenizer = load_tokenizer(folders["base"])
+    model = build_reward_model(folders["base"], folders["finetuned"], tokenizer, "match")
+    ids = [5, 6, 7, 8]
+    with torch.no_grad():
+        logit_TV = load_chat_model(folders["base"], folders["finetuned"])(torch.tensor([ids])).logits[0]
+    expected = MATCH_SCALE * (logit_TV[1, 7] + logit_TV[2, 8]) / 2
+    assert reward_scores(model, [Conversation(ids, 2)], 0)[0] == pytest.approx(float(expected), rel=1e-4)
+    torch.nn.init.normal_(model.match.weight)
+    model.save_pretrained(tmp_path / "saved")
+    found = reward_scores(load_reward(tmp_path / "saved"), [Conversation(ids, 2)], 0)
+    assert torch.equal(found, reward_scores(model, [Conversation(ids, 2)], 0))
 
 
 def test_an_empty_conversation_has_no_score(tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ from tasks.chat import load_tokenizer, user
 from tasks.failures import BadData, Diverged
 from tasks.inputs import Inputs
 from tasks.live import Live
-from tasks.models import load_reward
 from tasks.rankings import RankedPrompt, pair_accuracy, read_rankings, write_rankings
 from tasks.reward.model import build_reward_model, make_trainable
-from tasks.scoring import encode_answer, reward_scores
+from tasks.scoring import encode_answer, load_reward, reward_scores
 
 Run = Callable[..., tuple[dict[str, Any], Path]]
 
@@ -96,7 +95,7 @@ def test_learns_a_toy_ranking(run: Run, folders: dict[str, Path], method: str) -
 
 
 def test_both_readouts_learn_and_are_read_back_from_the_folder(run: Run) -> None:
-    for readout in ("mean", "last"):
+    for readout in ("mean", "last", "match"):
         found, out = run(readout, f"work-{readout}", epochs=4, readout=readout)
         assert found["pair_accuracy"] > 0.9
         assert load_reward(out).config.plumbline_readout == readout
