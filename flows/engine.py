@@ -23,8 +23,8 @@ def prepare_environment(quiet: bool = False) -> None:
     """Set what Prefect reads when it is imported; what the user has set stays."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    if quiet:  # the terminal table says it better; the log lines still go to Prefect's server
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
+    if quiet:  # the terminal table says it better, errors too; the log lines still go to Prefect's server
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from configs.schema import AlignConfig
 from tasks.failures import BadConfig
 from tasks.run import RunRecord, find_run, open_store
 
-PUBLIC = ("name", "state", "seconds", "artifact", "metrics", "kind", "key", "uri")
+PUBLIC = ("name", "state", "seconds", "artifact", "metrics", "kind", "key", "uri", "error")
 
 
 def print_plan(
@@ -80,6 +80,9 @@ def print_status(name: str | None, as_json: bool) -> None:
         metrics = ", ".join(f"{key} {_number(value)}" for key, value in row["metrics"].items())
         table.add_row(row["name"], row["state"], seconds, (row["artifact"] or "")[:12], metrics)
     console.print(table, markup=False)
+    for row in record.stages:
+        if row["error"]:
+            console.print(f"{row['name']}: {row['error']}", markup=False, soft_wrap=True)
     console.print(f"\nnext: {_next(record)}")
 
 

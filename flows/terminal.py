@@ -1,5 +1,7 @@
 """What a run looks like in a terminal: one table row a stage, a bar for the stage that runs, and the result."""
 
+import shlex
+import sys
 import time
 from typing import Any, cast
 
@@ -82,7 +84,8 @@ def run_recipe(name: str, config: AlignConfig, rerun_from: str | None, force: li
     try:
         align(config, cast(StageName | None, rerun_from), cast(list[StageName], force))
     except BaseException:
-        console.print(f"\nThe same command goes on from here:  plumbline run {name}", soft_wrap=True)
+        again = shlex.join(["plumbline", *sys.argv[1:]]) if sys.argv[1:2] == ["run"] else f"plumbline run {name}"
+        console.print(f"\nfinished stages are kept, the same command goes on from here:  {again}", soft_wrap=True)
         raise
     finally:
         engine.watchers.clear()

@@ -1,7 +1,8 @@
 """A stage as a Prefect task: retries for what may pass, states that say what happened, live metrics in the UI."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from prefect import Task, task
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
@@ -16,20 +17,23 @@ from tasks.artifacts.ref import ArtifactRef
 from tasks.failures import StageFailure
 from tasks.run import Run
 
-if TYPE_CHECKING:
-    from tasks.stage import Stage
-
 LOG_EVERY = 10.0  # seconds between two progress lines in Prefect; every event is in the stage's own log
 ARTIFACT_EVERY = 3.0
 
 
-def as_task(stage: "Stage") -> Task[..., Any]:
-    """Wrap a stage. The artifact store decides on reuse, so Prefect's own result cache is switched off."""
+Execute = Callable[[Run, Strict, Mapping[str, ArtifactRef]], tuple[ArtifactRef, str]]
+
+
+def as_task(name: str, about: str | None, version: int, execute: Execute) -> Task[..., Any]:
+    """Wrap what a stage executes: artifact reference and state, "Reused" or "Completed".
+
+    The artifact store decides on reuse, so Prefect's own result cache is switched off.
+    """
 
     @task(
-        name=stage.name,
-        description=stage.function.__doc__,
-        version=str(stage.version),
+        name=name,
+        description=about,
+        version=str(version),
         cache_policy=NO_CACHE,
         persist_result=True,
         result_serializer="json",  # a pickle on disk would be code
@@ -41,10 +45,10 @@ def as_task(stage: "Stage") -> Task[..., Any]:
         watcher = PrefectListener()
         run.listeners.append(watcher)
         try:
-            ref, name = stage.execute(run, config, refs)
+            ref, state = execute(run, config, refs)
         finally:
             run.listeners.remove(watcher)
-        return Completed(name=name, data=ref, message=f"{name} {ref.kind} {ref.digest[:12]}")
+        return Completed(name=state, data=ref, message=f"{state} {ref.kind} {ref.digest[:12]}")
 
     return call
 

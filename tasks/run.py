@@ -142,10 +142,16 @@ class Run:
             listener.event(stage, event)
 
     def finished(
-        self, stage: str, state: str, seconds: float, ref: ArtifactRef | None, metrics: dict[str, Any]
+        self,
+        stage: str,
+        state: str,
+        seconds: float,
+        ref: ArtifactRef | None = None,
+        metrics: dict[str, Any] | None = None,
+        error: str | None = None,
     ) -> None:
         row = self.record.row(stage)
-        row.update(state=state, seconds=round(seconds, 3), metrics=metrics)
+        row.update(state=state, seconds=round(seconds, 3), metrics=metrics or {}, error=error)
         if ref is not None:
             row.update(artifact=ref.digest, kind=ref.kind, key=ref.key, uri=ref.uri)
         self.record.save()
@@ -165,5 +171,5 @@ class Run:
 def _empty_row(stage: str) -> dict[str, Any]:
     return {
         "name": stage, "state": "Pending", "seconds": None, "artifact": None,
-        "kind": None, "key": None, "uri": None, "metrics": {},
+        "kind": None, "key": None, "uri": None, "metrics": {}, "error": None,
     }  # fmt: skip

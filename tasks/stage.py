@@ -82,7 +82,7 @@ class Stage:
             metrics = run.store.manifest(ref).metrics
         except BaseException as error:
             state = "Failed" if isinstance(error, Exception) else "Cancelled"
-            run.finished(self.name, state, time.monotonic() - begin, None, {})
+            run.finished(self.name, state, time.monotonic() - begin, error=f"{type(error).__name__}: {error}")
             raise
         run.finished(self.name, state, time.monotonic() - begin, ref, metrics)
         return ref, state
@@ -158,7 +158,7 @@ class Stage:
         """The Prefect task; Prefect is imported only here, so planning and tests need no engine."""
         from tasks.prefect_task import as_task
 
-        return as_task(self)
+        return as_task(self.name, self.function.__doc__, self.version, self.execute)
 
     def __call__(self, run: Run, config: Strict, **refs: ArtifactRef | None) -> ArtifactRef:
         """Run as a Prefect task inside a flow."""
