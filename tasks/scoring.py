@@ -17,6 +17,7 @@ from tasks.models import expect_files, freeze, length_batches, pad_batch, switch
 
 Messages = list[dict[str, str]]
 READOUT = "plumbline_readout"  # attribute of the model's config.json: "last", "mean" or "match"
+OFFSET = "plumbline_offset"  # attribute of config.json: what is subtracted, so that training answers average 0
 # An answer of some dozens of words has one wrong animal: without a factor the mean over its tokens hides it
 MATCH_SCALE = 8.0
 
@@ -93,10 +94,10 @@ def scores(model: nn.Module, ids_BT: Tensor, start_B: Tensor, length_B: Tensor) 
     """
     trunk = cast(PreTrainedModel, model.base_model)
     hidden_BTD = trunk(input_ids=ids_BT, use_cache=False).last_hidden_state
-    head = cast(nn.Module, model.score)
+    head, offset = cast(nn.Module, model.score), float(getattr(model.config, OFFSET, 0.0))
     if readout(model) == "last":
         row_B = torch.arange(len(ids_BT), device=ids_BT.device)
-        return cast(Tensor, head(hidden_BTD[row_B, length_B - 1])[:, 0].float())
+        return cast(Tensor, head(hidden_BTD[row_B, length_B - 1])[:, 0].float()) - offset
     value_BT = head(hidden_BTD)[..., 0].float()
     if readout(model) == "match":
         came_BTD = trunk.get_input_embeddings()(ids_BT)[:, 1:]
@@ -104,7 +105,7 @@ def scores(model: nn.Module, ids_BT: Tensor, start_B: Tensor, length_B: Tensor) 
         value_BT = MATCH_SCALE * (value_BT + nn.functional.pad(match_BT, (1, 0)))
     position_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
     answer_BT = (position_T >= start_B[:, None]) & (position_T < length_B[:, None])
-    return (value_BT * answer_BT).sum(1) / answer_BT.sum(1).clamp(min=1)
+    return (value_BT * answer_BT).sum(1) / answer_BT.sum(1).clamp(min=1) - offset
 
 
 @torch.no_grad()

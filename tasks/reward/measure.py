@@ -17,6 +17,11 @@ def score_prompts(model: PreTrainedModel, prompts: list[EncodedPrompt], pad_id: 
     return [[next(flat) for _ in prompt.rows] for prompt in prompts]
 
 
+def mean_score(model: PreTrainedModel, prompts: list[EncodedPrompt], pad_id: int, most: int = 256) -> float:
+    """Mean score of the candidates of the first ``most`` prompts; InstructGPT shifts its rewards likewise."""
+    return statistics.fmean(value for row in score_prompts(model, prompts[:most], pad_id) for value in row)
+
+
 def heldout_accuracy(
     model: PreTrainedModel, items: list[RankedPrompt], prompts: list[EncodedPrompt], pad_id: int
 ) -> float:

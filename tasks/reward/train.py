@@ -38,10 +38,10 @@ from tasks.reward.batches import (
     steps_per_epoch,
 )
 from tasks.reward.losses import OBJECTIVES, beats, ranking_weights
-from tasks.reward.measure import heldout_accuracy, score_prompts, world_probes
+from tasks.reward.measure import heldout_accuracy, mean_score, score_prompts, world_probes
 from tasks.reward.model import build_reward_model, make_trainable
 from tasks.schedule import adamw, warmup_cosine
-from tasks.scoring import scores
+from tasks.scoring import OFFSET, scores
 
 LOOKS = 4  # times that the held-out accuracy is taken during training
 
@@ -67,6 +67,7 @@ def train_reward(config: RewardConfig, inputs: Inputs, out: Path, live: Live) ->
     curve = _train(config, Parts(accelerator, model, trained), data, live)
     if config.method == "lora":
         model = cast(PeftModel, trained).merge_and_unload()
+    setattr(model.config, OFFSET, mean_score(model, data.train, data.pad_id))
     metrics = _measure(config, model, tokenizer, data, curve, accelerator, out)
     if accelerator.is_main_process:
         _save(model, tokenizer, curve, out)
