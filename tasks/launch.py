@@ -61,16 +61,17 @@ def run_child(
 def _command(job: Path, launch: LaunchConfig, accelerate: bool) -> list[str]:
     if not accelerate:
         return [sys.executable, "-m", "tasks.child", str(job)]
+    if launch.processes > 1 and not launch.accelerate_config and not _has_gpu():
+        # accelerate launch --cpu --num_processes 2 starts one process without a word; torchrun starts two
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
+        return [*torchrun, str(launch.processes), "-m", "tasks.child", str(job)]
     start = [sys.executable, "-m", "accelerate.commands.launch"]
     if launch.accelerate_config:
         start += ["--config_file", launch.accelerate_config]
     else:
         start += ["--num_processes", str(launch.processes), "--num_machines", "1", "--mixed_precision", "no"]
         start += ["--dynamo_backend", "no", "--num_cpu_threads_per_process", str(launch.threads)]
-        if launch.processes > 1:
-            start += ["--multi_gpu"] if _has_gpu() else ["--cpu", "--multi_cpu"]
-        elif not _has_gpu():
-            start += ["--cpu"]
+        start += ["--multi_gpu"] if launch.processes > 1 else [] if _has_gpu() else ["--cpu"]
     return [*start, "-m", "tasks.child", str(job)]
 
 
@@ -95,6 +96,8 @@ def _environment(launch: LaunchConfig, job: Job) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
     }
+    if not _has_gpu():
+        settings |= {"ACCELERATE_USE_CPU": "true"}
     if not hub:
         settings |= {"HF_HUB_OFFLINE": "1"}
     return {**os.environ, **settings}

@@ -147,3 +147,27 @@ def test_a_new_attempt_ends_what_an_earlier_one_left(tmp_path: Path) -> None:
     (tmp_path / "work" / "child.json").write_text(json.dumps(found), encoding="ascii")
     run(tmp_path, "finish")
     assert gone(orphan.pid, seconds=5)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_accelerate_starts_as_many_processes_as_were_asked_for(tmp_path: Path, processes: int) -> None:
+    asked = job(tmp_path, "finish").model_copy(update={"processes": processes})
+    launch = LaunchConfig(processes=processes, threads=1, grace_seconds=0.5)
+    events: list[dict[str, Any]] = []
+    outcome = run_child(asked, launch, True, events.append, lambda: None)
+    assert outcome.metrics is not None
+    assert outcome.metrics["answer"] == 42
+    assert len(events) == 1, "only the first process speaks"
+
+
+def test_another_number_of_processes_is_an_error(tmp_path: Path) -> None:
+    asked = job(tmp_path, "finish").model_copy(update={"processes": 2})
+    with pytest.raises(StageFailure, match="2 processes were asked for and 1 started"):
+        run_child(asked, LaunchConfig(grace_seconds=0.5), False, lambda event: None, lambda: None)
+
+
+def test_killing_the_launched_child_is_a_lost_worker(tmp_path: Path) -> None:
+    with pytest.raises(LostWorker):
+        run_child(
+            job(tmp_path, "die"), LaunchConfig(threads=1, grace_seconds=0.5), True, lambda event: None, lambda: None
+        )
