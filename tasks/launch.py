@@ -16,6 +16,7 @@ from tasks.live import EVENTS
 from tasks.supervisor import end_group, start_ticks
 
 ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = ROOT / "configs" / "launch"
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 Listener = Callable[[dict[str, Any]], None]
 
@@ -65,13 +66,12 @@ def _command(job: Path, launch: LaunchConfig, accelerate: bool) -> list[str]:
         # accelerate launch --cpu --num_processes 2 starts one process without a word; torchrun starts two
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
         return [*torchrun, str(launch.processes), "-m", "tasks.child", str(job)]
-    start = [sys.executable, "-m", "accelerate.commands.launch"]
-    if launch.accelerate_config:
-        start += ["--config_file", launch.accelerate_config]
-    else:
-        start += ["--num_processes", str(launch.processes), "--num_machines", "1", "--mixed_precision", "no"]
-        start += ["--dynamo_backend", "no", "--num_cpu_threads_per_process", str(launch.threads)]
-        start += ["--multi_gpu"] if launch.processes > 1 else [] if _has_gpu() else ["--cpu"]
+    # Always a config of ours: without one, accelerate reads whatever the user's home holds
+    config = launch.accelerate_config or str(CONFIGS / ("one.yaml" if launch.processes == 1 else "ddp.yaml"))
+    start = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", config]
+    if not launch.accelerate_config:
+        start += ["--num_processes", str(launch.processes), "--num_cpu_threads_per_process", str(launch.threads)]
+        start += [] if _has_gpu() else ["--cpu"]
     return [*start, "-m", "tasks.child", str(job)]
 
 
