@@ -3,7 +3,7 @@
 ROOT/artifacts/STAGE/KEY/FENCE/manifest.json, content/…   a generation; the newest with a manifest is the artifact
 ROOT/leases/KEY/FENCE.json                                claims, see lease.py
 ROOT/broken/…                                             generations set aside
-SCRATCH/work/STAGE/KEY  tmp/  content/DIGEST              local: the root itself, or a remote store's cache
+below SCRATCH: work, tmp, content                         local: the root itself, or a remote store's cache
 """
 
 import hashlib
