@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from configs.schema import STAGES, AlignConfig
@@ -23,6 +24,8 @@ def prepare_environment(quiet: bool = False) -> None:
     """Set what Prefect reads when it is imported; what the user has set stays."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    if os.environ.get("PREFECT_HOME"):  # Prefect's server does not start when the parent of its home is missing
+        Path(os.environ["PREFECT_HOME"]).expanduser().mkdir(parents=True, exist_ok=True)
     if quiet:  # the terminal table says it better, errors too; the log lines still go to Prefect's server
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
