@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.show import open_run_artifact
 from tasks.run import RunRecord
 
 
@@ -16,13 +17,13 @@ def print_learned(console: Console, record: RunRecord) -> None:
     console.print("\n[bold]What was learned[/bold]")
     for line in learned(metrics):
         console.print(f"  {line}", soft_wrap=True)
-    uris = {row["name"]: row for row in record.stages}
-    if uris.get("evaluate", {}).get("uri"):
-        _print_answers(console, Path(uris["evaluate"]["uri"]) / "content" / "samples.jsonl")
-    if uris.get("report", {}).get("uri"):
-        console.print(
-            f"\n[bold]Report[/bold]  {Path(uris['report']['uri']) / 'content' / 'index.html'}", soft_wrap=True
-        )
+    made = {row["name"] for row in record.stages if row["uri"]}
+    # Through the store: artifacts may lie on a remote one, and what is shown has been verified
+    if "evaluate" in made:
+        _print_answers(console, open_run_artifact(record, "evaluate") / "samples.jsonl")
+    if "report" in made:
+        page = open_run_artifact(record, "report") / "index.html"
+        console.print(f"\n[bold]Report[/bold]  {page}", soft_wrap=True)
     console.print("\n[bold]Next[/bold]")
     for command in (
         "plumbline chat                                  talk to the aligned model",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from dying_runs import DiesAt, Killed, content, new_folder
 from torch.nn import functional as F
 
 from configs.schema.finetune import FinetuneConfig
@@ -37,33 +38,9 @@ TINY: dict[str, Any] = {
 }
 
 
-class Killed(Exception):
-    """Stands for a process that dies."""
-
-
-class DiesAt(Live):
-    """Dies when a step has been finished."""
-
-    at = 0
-
-    def progress(self, done: int, total: int, unit: str, **values: float) -> None:
-        if done == self.at:
-            raise Killed
-
-
-def _folder(tmp_path: Path, name: str) -> Path:
-    folder = tmp_path / name
-    folder.mkdir()
-    return folder
-
-
-def _content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.fixture
 def inputs(make_model: Callable[..., Any], tokenizer_folder: Path, tmp_path: Path, stories: list[str]) -> Inputs:
-    base = _folder(tmp_path, "base")
+    base = new_folder(tmp_path, "base")
     make_model().save_pretrained(base)
     copy_tokenizer(tokenizer_folder, base)
     rows = tmp_path / "rows.jsonl"
@@ -76,7 +53,7 @@ def inputs(make_model: Callable[..., Any], tokenizer_folder: Path, tmp_path: Pat
 def test_it_learns_and_says_what_it_did(inputs: Inputs, tmp_path: Path) -> None:
     base = inputs.folders["base"]
     before = hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest()
-    out, work = _folder(tmp_path, "out"), _folder(tmp_path, "work")
+    out, work = new_folder(tmp_path, "out"), new_folder(tmp_path, "work")
     metrics = finetune(FinetuneConfig(**{**TINY, "steps": 40}), inputs, out, Live(work))
     assert metrics["response_perplexity"] < 0.5 * metrics["response_perplexity_start"]
     assert {"instruction_following", "instruction_following_start"} < metrics.keys()
@@ -103,8 +80,8 @@ def test_it_learns_and_says_what_it_did(inputs: Inputs, tmp_path: Path) -> None:
 def test_the_trainer_takes_the_steps_of_a_plain_loop(inputs: Inputs, tmp_path: Path) -> None:
     """Loss over the assistant's tokens of the batch divided by their number, AdamW, clipping, our schedule."""
     config = FinetuneConfig(**{**TINY, "lora": {"rank": 4, "alpha": 8}})
-    out = _folder(tmp_path, "out")
-    finetune(config, inputs, out, Live(_folder(tmp_path, "work")))
+    out = new_folder(tmp_path, "out")
+    finetune(config, inputs, out, Live(new_folder(tmp_path, "work")))
     base = inputs.folders["base"]
     tokenizer = load_tokenizer(base)
     rows = [json.loads(line)["messages"] for line in inputs.sources["rows"][0].read_text().splitlines()[:-1]]
@@ -139,16 +116,16 @@ def test_the_trainer_takes_the_steps_of_a_plain_loop(inputs: Inputs, tmp_path: P
 def test_killed_and_resumed_is_the_same_to_the_bit(inputs: Inputs, tmp_path: Path, died: int) -> None:
     """With dropout in the adapter, so that the random numbers have to go on as well."""
     config = FinetuneConfig(**TINY)
-    whole, out = _folder(tmp_path, "whole"), _folder(tmp_path, "out")
+    whole, out = new_folder(tmp_path, "whole"), new_folder(tmp_path, "out")
     torch.manual_seed(1)
-    expected = finetune(config, inputs, whole, Live(_folder(tmp_path, "work1")))
-    dying = DiesAt(_folder(tmp_path, "work2"))
+    expected = finetune(config, inputs, whole, Live(new_folder(tmp_path, "work1")))
+    dying = DiesAt(new_folder(tmp_path, "work2"))
     dying.at = died
     with pytest.raises(Killed):
-        finetune(config, inputs, _folder(tmp_path, "torn"), dying)
+        finetune(config, inputs, new_folder(tmp_path, "torn"), dying)
     torch.manual_seed(12345)
     assert finetune(config, inputs, out, Live(dying.work)) == expected
-    assert _content(out) == _content(whole)
+    assert content(out) == content(whole)
 
 
 @pytest.mark.parametrize("micro", [1, 2])
@@ -157,8 +134,8 @@ def test_micro_batches_change_nothing_but_rounding(inputs: Inputs, tmp_path: Pat
     plain = {**TINY, "lora": {"rank": 4, "alpha": 8}}
     curves = []
     for name, values in (("one", plain), ("many", {**plain, "micro_batch": micro})):
-        out = _folder(tmp_path, name)
-        finetune(FinetuneConfig(**values), inputs, out, Live(_folder(tmp_path, f"work-{name}")))
+        out = new_folder(tmp_path, name)
+        finetune(FinetuneConfig(**values), inputs, out, Live(new_folder(tmp_path, f"work-{name}")))
         lines = (out / "training" / "curve.jsonl").read_text().splitlines()
         curves.append([json.loads(line) for line in lines])
     for one, many in zip(*curves, strict=True):
@@ -167,7 +144,7 @@ def test_micro_batches_change_nothing_but_rounding(inputs: Inputs, tmp_path: Pat
 
 
 def test_it_is_silent(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    finetune(FinetuneConfig(**TINY), inputs, _folder(tmp_path, "out"), Live(_folder(tmp_path, "work")))
+    finetune(FinetuneConfig(**TINY), inputs, new_folder(tmp_path, "out"), Live(new_folder(tmp_path, "work")))
     said = capfd.readouterr()
     assert said.out == ""
     assert "it/s" not in said.err
@@ -175,19 +152,19 @@ def test_it_is_silent(inputs: Inputs, tmp_path: Path, capfd: pytest.CaptureFixtu
 
 
 def test_gpt2_as_base(inputs: Inputs, make_model: Callable[..., Any], tokenizer_folder: Path, tmp_path: Path) -> None:
-    base = _folder(tmp_path, "gpt2")
+    base = new_folder(tmp_path, "gpt2")
     make_model("gpt2").save_pretrained(base)
     copy_tokenizer(tokenizer_folder, base)
     other = Inputs(folders={"base": base}, refs=inputs.refs, sources=inputs.sources)
     config = FinetuneConfig(**{**TINY, "steps": 20})
-    metrics = finetune(config, other, _folder(tmp_path, "out"), Live(_folder(tmp_path, "work")))
+    metrics = finetune(config, other, new_folder(tmp_path, "out"), Live(new_folder(tmp_path, "work")))
     assert metrics["response_perplexity"] < metrics["response_perplexity_start"]
 
 
 def test_divergence_names_the_setting(inputs: Inputs, tmp_path: Path) -> None:
     config = FinetuneConfig(**{**TINY, "optimizer": {"learning_rate": 1e30, "warmup_steps": 0}})
     with pytest.raises(Diverged, match=r"finetune\.optimizer\.learning_rate=1e\+30"):
-        finetune(config, inputs, _folder(tmp_path, "out"), Live(_folder(tmp_path, "work")))
+        finetune(config, inputs, new_folder(tmp_path, "out"), Live(new_folder(tmp_path, "work")))
 
 
 @pytest.mark.parametrize(
@@ -206,6 +183,6 @@ def test_settings_that_cannot_work_are_named(
         finetune(
             FinetuneConfig(**{**TINY, **change}),
             inputs,
-            _folder(tmp_path, "out"),
-            Live(_folder(tmp_path, "work")),
+            new_folder(tmp_path, "out"),
+            Live(new_folder(tmp_path, "work")),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from dying_runs import DiesAt, Killed, content, new_folder
 
 from configs.schema.pretrain import PretrainConfig
 from tasks.chat import load_tokenizer
@@ -37,40 +38,16 @@ TINY: dict[str, Any] = {
 }
 
 
-class Killed(Exception):
-    """Stands for a process that dies."""
-
-
-class DiesAt(Live):
-    """Dies when a step has been finished."""
-
-    at = 0
-
-    def progress(self, done: int, total: int, unit: str, **values: float) -> None:
-        if done == self.at:
-            raise Killed
-
-
 @pytest.fixture
 def inputs(corpus_folder: Path, tokenizer_folder: Path) -> Inputs:
     return Inputs(folders={"corpus": corpus_folder, "tokenizer": tokenizer_folder})
-
-
-def _folder(tmp_path: Path, name: str) -> Path:
-    folder = tmp_path / name
-    folder.mkdir()
-    return folder
-
-
-def _content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("rows", ["documents", "packed"])
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 def test_it_learns_and_can_be_opened_by_anyone(inputs: Inputs, tmp_path: Path, architecture: Any, rows: Any) -> None:
     config = PretrainConfig(**{**TINY, "steps": 30, "architecture": architecture, "rows": rows})
-    out, work = _folder(tmp_path, "out"), _folder(tmp_path, "work")
+    out, work = new_folder(tmp_path, "out"), new_folder(tmp_path, "work")
     metrics = pretrain(config, inputs, out, Live(work))
     assert metrics["perplexity"] < 0.2 * metrics["perplexity_start"]
     assert metrics["heldout_documents"] == 6
@@ -94,33 +71,33 @@ def _documents(inputs: Inputs, split: Any) -> Any:
 @pytest.mark.parametrize("died", [1, 2, 3, 5, 6])
 def test_killed_and_resumed_is_the_same_to_the_bit(inputs: Inputs, tmp_path: Path, died: int) -> None:
     config = PretrainConfig(**TINY)
-    whole = _folder(tmp_path, "whole")
-    expected = pretrain(config, inputs, whole, Live(_folder(tmp_path, "work1")))
-    work, torn, out = _folder(tmp_path, "work2"), _folder(tmp_path, "torn"), _folder(tmp_path, "out")
+    whole = new_folder(tmp_path, "whole")
+    expected = pretrain(config, inputs, whole, Live(new_folder(tmp_path, "work1")))
+    work, torn, out = new_folder(tmp_path, "work2"), new_folder(tmp_path, "torn"), new_folder(tmp_path, "out")
     dying = DiesAt(work)
     dying.at = died
     with pytest.raises(Killed):
         pretrain(config, inputs, torn, dying)
     torch.manual_seed(12345)  # another process has other numbers
     assert pretrain(config, inputs, out, Live(work)) == expected
-    assert _content(out) == _content(whole)
+    assert content(out) == content(whole)
 
 
 def test_a_damaged_checkpoint_costs_steps_and_not_the_result(inputs: Inputs, tmp_path: Path) -> None:
     config = PretrainConfig(**TINY)
-    whole = _folder(tmp_path, "whole")
-    pretrain(config, inputs, whole, Live(_folder(tmp_path, "work1")))
-    work, out = _folder(tmp_path, "work2"), _folder(tmp_path, "out")
+    whole = new_folder(tmp_path, "whole")
+    pretrain(config, inputs, whole, Live(new_folder(tmp_path, "work1")))
+    work, out = new_folder(tmp_path, "work2"), new_folder(tmp_path, "out")
     dying = DiesAt(work)
     dying.at = 5
     with pytest.raises(Killed):
-        pretrain(config, inputs, _folder(tmp_path, "torn"), dying)
+        pretrain(config, inputs, new_folder(tmp_path, "torn"), dying)
     weights = work / "checkpoints" / "step-00000004" / "tensors.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-9] ^= 1
-    weights.write_bytes(content)
+    data = bytearray(weights.read_bytes())
+    data[-9] ^= 1
+    weights.write_bytes(data)
     pretrain(config, inputs, out, Live(work))
-    assert _content(out) == _content(whole)
+    assert content(out) == content(whole)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
@@ -179,17 +156,17 @@ def test_bound_and_ratio_are_metrics(inputs: Inputs, tmp_path: Path, tokenizer_f
     write_shards(corpus, "train", [row], 10)
     write_shards(corpus, "heldout", [row], 10)
     bounded = Inputs(folders={"corpus": corpus, "tokenizer": tokenizer_folder})
-    metrics = pretrain(PretrainConfig(**TINY), bounded, _folder(tmp_path, "out"), Live(_folder(tmp_path, "work")))
+    metrics = pretrain(PretrainConfig(**TINY), bounded, new_folder(tmp_path, "out"), Live(new_folder(tmp_path, "work")))
     assert metrics["perplexity_ratio"] == pytest.approx(metrics["perplexity"] / metrics["perplexity_bound"])
 
 
 def test_a_given_base_is_taken_as_it_is(inputs: Inputs, make_model: Callable[..., Any], tmp_path: Path) -> None:
-    base = _folder(tmp_path, "base")
+    base = new_folder(tmp_path, "base")
     given = make_model()
     given.save_pretrained(base)
     config = PretrainConfig(**{**TINY, "base": str(base), "steps": 0})
-    out = _folder(tmp_path, "out")
-    metrics = pretrain(config, inputs, out, Live(_folder(tmp_path, "work")))
+    out = new_folder(tmp_path, "out")
+    metrics = pretrain(config, inputs, out, Live(new_folder(tmp_path, "work")))
     assert metrics["perplexity"] == metrics["perplexity_start"]
     assert metrics["tokens_seen"] == 0
     loaded = load_base(out).state_dict()
@@ -199,11 +176,11 @@ def test_a_given_base_is_taken_as_it_is(inputs: Inputs, make_model: Callable[...
 def test_a_given_base_learns_on_and_grows_for_new_tokens(
     inputs: Inputs, make_model: Callable[..., Any], tmp_path: Path
 ) -> None:
-    base = _folder(tmp_path, "base")
+    base = new_folder(tmp_path, "base")
     make_model(vocabulary=300).save_pretrained(base)
     config = PretrainConfig(**{**TINY, "base": str(base), "steps": 20})
-    out = _folder(tmp_path, "out")
-    metrics = pretrain(config, inputs, out, Live(_folder(tmp_path, "work")))
+    out = new_folder(tmp_path, "out")
+    metrics = pretrain(config, inputs, out, Live(new_folder(tmp_path, "work")))
     assert metrics["perplexity"] < 0.5 * metrics["perplexity_start"]
     assert load_base(out).get_input_embeddings().weight.shape[0] == len(load_tokenizer(out))
 
@@ -211,7 +188,7 @@ def test_a_given_base_learns_on_and_grows_for_new_tokens(
 def test_divergence_names_the_setting(inputs: Inputs, tmp_path: Path) -> None:
     config = PretrainConfig(**{**TINY, "optimizer": {"learning_rate": 1e25, "warmup_steps": 0}})
     with pytest.raises(Diverged, match=r"pretrain\.optimizer\.learning_rate=1e\+25"):
-        pretrain(config, inputs, _folder(tmp_path, "out"), Live(_folder(tmp_path, "work")))
+        pretrain(config, inputs, new_folder(tmp_path, "out"), Live(new_folder(tmp_path, "work")))
 
 
 def test_an_empty_corpus_is_named(tokenizer_folder: Path, tmp_path: Path, corpus_folder: Path) -> None:
@@ -221,4 +198,4 @@ def test_an_empty_corpus_is_named(tokenizer_folder: Path, tmp_path: Path, corpus
             shard.unlink()
     inputs = Inputs(folders={"corpus": corpus_folder, "tokenizer": tokenizer_folder})
     with pytest.raises(BadData, match="no training document"):
-        pretrain(PretrainConfig(**TINY), inputs, _folder(tmp_path, "out"), Live(_folder(tmp_path, "work")))
+        pretrain(PretrainConfig(**TINY), inputs, new_folder(tmp_path, "out"), Live(new_folder(tmp_path, "work")))
