@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test test-slow test-fault lint lock clean
+.PHONY: help install demo test test-slow test-fault test-orchestration test-browser lint lock clean
 
 help:
 	@echo "make demo        raw text to an aligned model, on two CPU cores, a few minutes"
 	@echo "make test        the test suite, under 20 minutes on two cores"
 	@echo "make test-slow   quickstart figures on five seeds, about half an hour"
 	@echo "make test-fault  kills runs at random moments and compares digests"
+	@echo "make test-orchestration  real Prefect server and worker: deploy, cancel, crash, resume, Postgres"
+	@echo "make test-browser        the Prefect UI in a real browser; needs chromium"
 	@echo "make lint        ruff and mypy"
 	@echo "make lock        write requirements.lock from the environment that passed the tests"
 
@@ -26,13 +28,19 @@ demo: install
 	@$(BIN)/plumbline run quickstart
 
 test: install
-	$(BIN)/python -m pytest -m "not slow and not fault"
+	$(BIN)/python -m pytest -m "not slow and not fault and not orchestration and not browser"
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
 test-fault: install
 	$(BIN)/python -m pytest -m fault
+
+test-orchestration: install
+	$(BIN)/python -m pytest -m orchestration
+
+test-browser: install
+	$(BIN)/python -m pytest -m browser
 
 lint: install
 	$(BIN)/ruff check configs tasks flows tests benchmarks

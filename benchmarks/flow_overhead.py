@@ -24,7 +24,6 @@ from flows.engine import prepare_environment
 prepare_environment(quiet=True)
 from flows import engine
 from flows.align import align
-from configs.recipe import load_recipe
 class Clock:
     first = None
     def started(self, stage):
@@ -32,7 +31,7 @@ class Clock:
     def event(self, stage, event): pass
     def finished(self, stage, row): Clock.last = time.monotonic()
 engine.watchers.append(Clock())
-align(load_recipe("nano"))
+align("nano")
 print("FLOW", Clock.last - Clock.first)
 """
 

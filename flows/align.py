@@ -1,23 +1,24 @@
 """The whole DAG: raw text to an aligned chat model."""
 
-from typing import Annotated
-
 from prefect import flow
-from pydantic import Field
 
-from configs.schema import AlignConfig, StageName
+from configs.schema.dials import Dials
 from flows.engine import open_run
+from flows.form import Force, Overrides, Recipe, RerunFrom, name_run, read_form
 from tasks import stages
 from tasks.artifacts.ref import ArtifactRef
 
 
-@flow(name="align", flow_run_name="{config.name}", validate_parameters=True, persist_result=False)
+@flow(name="align", flow_run_name=name_run, validate_parameters=True, persist_result=False)
 def align(
-    config: AlignConfig,
-    rerun_from: Annotated[StageName | None, Field(description="Run this stage and all that depend on it.")] = None,
-    force: Annotated[list[StageName], Field(description="Run these stages although they could be reused.")] = [],  # noqa: B006
+    recipe: Recipe = "quickstart",
+    dials: Dials = Dials(),
+    overrides: Overrides = [],  # noqa: B006
+    rerun_from: RerunFrom = None,
+    force: Force = [],  # noqa: B006
 ) -> ArtifactRef:
     """Corpus → tokenizer → pretrain → finetune → rank → reward → PPO → evaluate → report."""
+    config = read_form(recipe, dials, overrides)
     with open_run(config, rerun_from, force) as run:
         world = stages.world(run, config.world) if config.world else None
         corpus = stages.corpus(run, config.corpus, world=world)

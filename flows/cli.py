@@ -35,7 +35,7 @@ def run(recipe: RecipeArg, set_: SetOption = None, rerun_from: FromOption = None
 
     config = _recipe(recipe, set_)
     _check_stages(config, [*(force or []), *([rerun_from] if rerun_from else [])])
-    run_recipe(recipe, config, rerun_from, force or [])
+    run_recipe(recipe, set_ or [], config, rerun_from, force or [])
 
 
 @app.command()

@@ -2,12 +2,18 @@
 
 from prefect import flow
 
-from configs.schema import AlignConfig
+from configs.schema.dials import Dials
 from flows.engine import run_single
+from flows.form import ForceThis, Overrides, Recipe, name_run, read_form
 from tasks.artifacts.ref import ArtifactRef
 
 
-@flow(name="corpus", flow_run_name="{config.name}")
-def corpus(config: AlignConfig, force: bool = False) -> ArtifactRef:
+@flow(name="corpus", flow_run_name=name_run)
+def corpus(
+    recipe: Recipe = "quickstart",
+    dials: Dials = Dials(),
+    overrides: Overrides = [],  # noqa: B006
+    force: ForceThis = False,
+) -> ArtifactRef:
     """Read, normalise, filter, screen, deduplicate and mix pretraining text. Inputs must be in the store."""
-    return run_single("corpus", config, force)
+    return run_single("corpus", read_form(recipe, dials, overrides), force)

@@ -2,12 +2,18 @@
 
 from prefect import flow
 
-from configs.schema import AlignConfig
+from configs.schema.dials import Dials
 from flows.engine import run_single
+from flows.form import ForceThis, Overrides, Recipe, name_run, read_form
 from tasks.artifacts.ref import ArtifactRef
 
 
-@flow(name="evaluate", flow_run_name="{config.name}")
-def evaluate(config: AlignConfig, force: bool = False) -> ArtifactRef:
+@flow(name="evaluate", flow_run_name=name_run)
+def evaluate(
+    recipe: Recipe = "quickstart",
+    dials: Dials = Dials(),
+    overrides: Overrides = [],  # noqa: B006
+    force: ForceThis = False,
+) -> ArtifactRef:
     """Compare base, fine-tuned and aligned model on held-out text and prompts. Inputs must be in the store."""
-    return run_single("evaluate", config, force)
+    return run_single("evaluate", read_form(recipe, dials, overrides), force)

@@ -2,12 +2,18 @@
 
 from prefect import flow
 
-from configs.schema import AlignConfig
+from configs.schema.dials import Dials
 from flows.engine import run_single
+from flows.form import ForceThis, Overrides, Recipe, name_run, read_form
 from tasks.artifacts.ref import ArtifactRef
 
 
-@flow(name="finetune", flow_run_name="{config.name}")
-def finetune(config: AlignConfig, force: bool = False) -> ArtifactRef:
+@flow(name="finetune", flow_run_name=name_run)
+def finetune(
+    recipe: Recipe = "quickstart",
+    dials: Dials = Dials(),
+    overrides: Overrides = [],  # noqa: B006
+    force: ForceThis = False,
+) -> ArtifactRef:
     """Fit a LoRA adapter to instructions, loss on the assistant's tokens only. Inputs must be in the store."""
-    return run_single("finetune", config, force)
+    return run_single("finetune", read_form(recipe, dials, overrides), force)

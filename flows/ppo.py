@@ -2,12 +2,18 @@
 
 from prefect import flow
 
-from configs.schema import AlignConfig
+from configs.schema.dials import Dials
 from flows.engine import run_single
+from flows.form import ForceThis, Overrides, Recipe, name_run, read_form
 from tasks.artifacts.ref import ArtifactRef
 
 
-@flow(name="ppo", flow_run_name="{config.name}")
-def ppo(config: AlignConfig, force: bool = False) -> ArtifactRef:
+@flow(name="ppo", flow_run_name=name_run)
+def ppo(
+    recipe: Recipe = "quickstart",
+    dials: Dials = Dials(),
+    overrides: Overrides = [],  # noqa: B006
+    force: ForceThis = False,
+) -> ArtifactRef:
     """Align the fine-tuned model to the reward model by PPO. Inputs must be in the store."""
-    return run_single("ppo", config, force)
+    return run_single("ppo", read_form(recipe, dials, overrides), force)

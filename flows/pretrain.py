@@ -2,12 +2,18 @@
 
 from prefect import flow
 
-from configs.schema import AlignConfig
+from configs.schema.dials import Dials
 from flows.engine import run_single
+from flows.form import ForceThis, Overrides, Recipe, name_run, read_form
 from tasks.artifacts.ref import ArtifactRef
 
 
-@flow(name="pretrain", flow_run_name="{config.name}")
-def pretrain(config: AlignConfig, force: bool = False) -> ArtifactRef:
+@flow(name="pretrain", flow_run_name=name_run)
+def pretrain(
+    recipe: Recipe = "quickstart",
+    dials: Dials = Dials(),
+    overrides: Overrides = [],  # noqa: B006
+    force: ForceThis = False,
+) -> ArtifactRef:
     """Train the base model on the corpus, or take a given one over. Inputs must be in the store."""
-    return run_single("pretrain", config, force)
+    return run_single("pretrain", read_form(recipe, dials, overrides), force)

@@ -77,7 +77,7 @@ def print_status(name: str | None, as_json: bool) -> None:
     table = Table("stage", "state", "seconds", "artifact", "metrics", title=f"{record.run}: {record.state}")
     for row in record.stages:
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
-        metrics = ", ".join(f"{key} {_number(value)}" for key, value in row["metrics"].items())
+        metrics = ", ".join(f"{key} {show_number(value)}" for key, value in row["metrics"].items())
         table.add_row(row["name"], row["state"], seconds, (row["artifact"] or "")[:12], metrics)
     console.print(table, markup=False)
     for row in record.stages:
@@ -94,7 +94,8 @@ def _next(record: RunRecord) -> str:
     return f"plumbline run {record.recipe}   (goes on where it stopped)"
 
 
-def _number(value: Any) -> str:
+def show_number(value: Any) -> str:
+    """Four digits of a float, anything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -13,7 +13,8 @@ from flows import engine
 from flows.align import align
 from flows.history import wait_until_recorded
 from flows.learned import print_learned
-from tasks.run import find_run
+from flows.show import show_number
+from tasks.run import own_run
 
 HEADLINES = {
     "world": ("stories", "documents", "instructions"),
@@ -52,7 +53,7 @@ class TerminalTable:
         if event["event"] == "say":
             self.console.print(f"[dim]{stage:10} {event['text']}[/dim]", soft_wrap=True)
             return
-        values = "  ".join(f"{name} {_number(value)}" for name, value in event["values"].items())
+        values = "  ".join(f"{name} {show_number(value)}" for name, value in event["values"].items())
         text = f"{event['done']}/{event['total']} {event['unit']}  {values}"
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=event["done"], total=event["total"], text=text)
@@ -66,28 +67,28 @@ class TerminalTable:
             self.bar = None
         colour = {"Completed": "green", "Reused": "cyan"}.get(row["state"], "red")
         shown = [name for name in HEADLINES.get(stage, ()) if row["metrics"].get(name) is not None]
-        metrics = "  ".join(f"{name} {_number(row['metrics'][name])}" for name in shown)
+        metrics = "  ".join(f"{name} {show_number(row['metrics'][name])}" for name in shown)
         artifact = (row["artifact"] or "")[:12]
         head = f"{stage:10} [{colour}]{row['state']:10}[/{colour}] {row['seconds']:8.1f}  {artifact:12}"
         self.console.print(f"{head}  {metrics}", soft_wrap=True)
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def run_recipe(name: str, config: AlignConfig, rerun_from: str | None, force: list[str]) -> None:
+def run_recipe(name: str, changes: list[str], config: AlignConfig, rerun_from: str | None, force: list[str]) -> None:
     """Run a recipe in this process and show it. A failure ends with what to do next."""
     console = Console(highlight=False)
     console.print(f"[bold]plumbline[/bold] {config.name}, seed {config.seed}; starting Prefect", soft_wrap=True)
     engine.watchers.append(TerminalTable())
     try:
-        align(config, cast(StageName | None, rerun_from), cast(list[StageName], force))
+        align(
+            name, overrides=changes, rerun_from=cast(StageName | None, rerun_from), force=cast(list[StageName], force)
+        )
     except BaseException:
         again = shlex.join(["plumbline", *sys.argv[1:]]) if sys.argv[1:2] == ["run"] else f"plumbline run {name}"
         console.print(f"\nfinished stages are kept, the same command goes on from here:  {again}", soft_wrap=True)
         raise
     finally:
         engine.watchers.clear()
-        wait_until_recorded()
-    print_learned(console, find_run(None))
+        record = own_run()
+        wait_until_recorded(record.flow_run if record else None)
+    if record:
+        print_learned(console, record)

@@ -2,12 +2,18 @@
 
 from prefect import flow
 
-from configs.schema import AlignConfig
+from configs.schema.dials import Dials
 from flows.engine import run_single
+from flows.form import ForceThis, Overrides, Recipe, name_run, read_form
 from tasks.artifacts.ref import ArtifactRef
 
 
-@flow(name="tokenizer", flow_run_name="{config.name}")
-def tokenizer(config: AlignConfig, force: bool = False) -> ArtifactRef:
+@flow(name="tokenizer", flow_run_name=name_run)
+def tokenizer(
+    recipe: Recipe = "quickstart",
+    dials: Dials = Dials(),
+    overrides: Overrides = [],  # noqa: B006
+    force: ForceThis = False,
+) -> ArtifactRef:
     """Train a byte-level BPE with chat special tokens, or take the base's over. Inputs must be in the store."""
-    return run_single("tokenizer", config, force)
+    return run_single("tokenizer", read_form(recipe, dials, overrides), force)

@@ -101,6 +101,12 @@ def find_run(name: str | None) -> RunRecord:
     return (exact or hits)[0]
 
 
+def own_run() -> RunRecord | None:
+    """The latest run that this process began; other processes may run others meanwhile."""
+    mine = (os.getpid(), start_ticks(os.getpid()))
+    return next((record for record in reversed(records()) if (record.pid, record.ticks) == mine), None)
+
+
 @dataclass
 class Run:
     """What every stage call of one run shares."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from configs.recipe import load_recipe
 from configs.schema import STAGES
 from tasks.run import RunRecord, find_run, open_store, records
 
@@ -26,7 +25,7 @@ def shared_home(home: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> 
 def run(*changes: str, **parameters: object) -> RunRecord:
     from flows.align import align
 
-    align(load_recipe("nano", list(changes)), **parameters)
+    align("nano", overrides=list(changes), **parameters)
     return find_run(None)
 
 
@@ -96,9 +95,9 @@ def test_force_of_one_stage_stops_where_bytes_are_equal() -> None:
 def test_a_single_stage_flow_reuses_and_forces() -> None:
     from flows.tokenizer import tokenizer
 
-    tokenizer(load_recipe("nano"))
+    tokenizer("nano")
     assert states(find_run(None)) == {"tokenizer": "Reused"}
-    tokenizer(load_recipe("nano"), force=True)
+    tokenizer("nano", force=True)
     assert states(find_run(None)) == {"tokenizer": "Completed"}
 
 
@@ -107,7 +106,7 @@ def test_a_single_stage_flow_names_the_missing_input() -> None:
     from tasks.failures import BadConfig
 
     with pytest.raises(BadConfig, match="reward needs pretrain"):
-        reward(load_recipe("nano", ["seed=99"]))
+        reward("nano", overrides=["seed=99"])
 
 
 def test_every_artifact_verifies_and_the_report_is_one_file() -> None:
