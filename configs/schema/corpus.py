@@ -2,6 +2,9 @@
 
 from typing import Literal
 
+from pydantic import model_validator
+
+from configs.schema.screen import LanguageConfig, PiiConfig, ScreenConfig
 from configs.schema.sources import TextSource
 from configs.schema.strict import Strict, setting
 
@@ -24,15 +27,51 @@ class FilterConfig(Strict):
     min_stop_words: int = setting(2, "few_stop_words: fewer distinct English function words.", unit="words", ge=0)
 
 
-class DedupConfig(Strict):
-    """Exact and MinHash near-duplicate removal; candidate pairs are checked exactly."""
+class EarlierCorpus(Strict):
+    """A corpus that was built before, with ``dedup.signatures``."""
 
-    shingle: int = setting(5, "Words a shingle.", unit="words", ge=1)
-    bands: int = setting(25, "Bands of the signature.", unit="bands", ge=1)
-    rows: int = setting(5, "Rows a band.", unit="rows", ge=1)
+    path: str = setting(
+        ..., "Its signature files: CORPUS/signatures/*.parquet; ${data_root} is replaced.", unit="path", keyed=False
+    )
+
+
+class DedupConfig(Strict):
+    """Exact and MinHash near-duplicate removal. Bands and rows follow from threshold and recall when empty."""
+
     threshold: float = setting(
         0.7, "Jaccard similarity from which two documents are near duplicates.", unit="share", gt=0, le=1
     )
+    recall: float = setting(
+        0.99, "Probability that a pair at the threshold is compared.", unit="probability", gt=0, lt=1
+    )
+    shingle: int = setting(
+        5, "Words a shingle; characters in scripts without spaces, such as Chinese.", unit="words", ge=1, le=64
+    )
+    bands: int | None = setting(None, "Bands of the signature.", unit="bands", ge=1)
+    rows: int | None = setting(None, "Rows a band.", unit="rows", ge=1)
+    verify: bool = setting(True, "Check candidate pairs by their exact similarity; false takes all of them.")
+    survivor: Literal["first", "longest"] = setting(
+        "first", "Document of a cluster that stays: the first by source and id, or the longest."
+    )
+    prefer_source: bool = setting(
+        True, "Of a cluster over several sources, a document of the source that is listed first stays."
+    )
+    signatures: bool = setting(
+        False, "Keep signatures beside the corpus, so that a later one can name it in dedup.against."
+    )
+    sketch: int = setting(
+        512, "Shingle hashes stored of a document; longer ones are compared by an estimate.", unit="hashes", ge=16
+    )
+    against: list[EarlierCorpus] = setting([], "Corpora whose documents, and near duplicates of them, are left out.")
+    threads: int | None = setting(
+        None, "Threads of near-duplicate removal; all cores when empty.", unit="threads", keyed=False, ge=1
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> "DedupConfig":
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("bands and rows go together: set both, or neither")
+        return self
 
 
 class CorpusConfig(Strict):
@@ -42,9 +81,9 @@ class CorpusConfig(Strict):
     seed: int | None = setting(None, "Seed of split and mix; the recipe's seed when empty.")
     filters: FilterConfig = setting(FilterConfig(), "Quality filters.")
     dedup: DedupConfig = setting(DedupConfig(), "Duplicate removal.")
-    pii: Literal["mask", "reject", "keep"] = setting(
-        "mask", "E-mail addresses and phone numbers: mask, reject or keep."
-    )
+    language: LanguageConfig | None = setting(None, "Language detection; the source's tag is believed when empty.")
+    pii: PiiConfig = setting(PiiConfig(), "Personal data; one word for all: mask, drop, keep.")
+    screen: ScreenConfig = setting(ScreenConfig(), "Offensive and sensitive text.")
     phone_region: str = setting("US", "Region that phone numbers without country code belong to.", unit="ISO 3166")
     heldout: float = setting(0.02, "Share of documents held out, chosen by content hash.", unit="share", gt=0, lt=1)
     split_characters: int | None = setting(

@@ -18,6 +18,7 @@ class TextSource(Strict):
     )
     text_field: str = setting("text", "Column or key that holds the text; unused with conversations.")
     language: str = setting("en", "Language tag written to every document.", unit="BCP 47")
+    mojibake: bool = setting(False, "Repair text that was once decoded with a wrong encoding (Ã© for é).")
     epochs: float = setting(1.0, "How often the source is seen: 0.5 takes half, 2 repeats.", unit="epochs", gt=0)
     max_documents: int | None = setting(None, "Read at most this many documents.", unit="documents", ge=1)
     near_duplicates: Literal["drop", "keep"] = setting(

@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from configs.schema.corpus import CorpusConfig
 from tasks.corpus.document import Document, Reject, folded_digest
-from tasks.corpus.duplicates import NearDuplicates, drop_exact, drop_near, signature
+from tasks.corpus.duplicates import drop_exact, drop_near, save_signatures
 from tasks.corpus.filters import Page, failed_filter
 from tasks.corpus.mix import mix, split_heldout
-from tasks.corpus.pii import Span, find_pii, mask, mask_messages
+from tasks.corpus.neardup.cluster import Clusters
+from tasks.corpus.neardup.stored import Stored
 from tasks.corpus.read import SourceCount, read_sources
-from tasks.corpus.report import cluster_sizes, examples, require_training, shares, source_counts
+from tasks.corpus.report import cluster_sizes, examples, largest_clusters, require_training, shares, source_counts
+from tasks.corpus.screen import Screen
 from tasks.corpus_shards import write_parquet, write_shards
 from tasks.failures import BadData
 from tasks.inputs import Inputs
@@ -26,12 +28,11 @@ REJECTS = pa.schema([(name, pa.string()) for name in ("id", "text", "source", "r
 
 @dataclass
 class Screened:
-    """Documents after filters and PII screen, and what was dropped or masked on the way."""
+    """Documents after filters and screens, what was dropped on the way, and the screens with their counts."""
 
+    screen: Screen
     documents: list[Document] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
-    masked: Counter[str] = field(default_factory=Counter)  # items by kind
-    masked_documents: int = 0
 
 
 def build_corpus(config: CorpusConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
@@ -45,9 +46,10 @@ def build_corpus(config: CorpusConfig, inputs: Inputs, out: Path, live: Live) ->
     counts = [SourceCount(source.name) for source in config.sources]
     screened = _read_and_screen(config, inputs, out, live, counts)
     ordered = sorted(screened.documents, key=Document.order)
-    unique, exact = drop_exact(ordered)
+    earlier = Stored([path for corpus in config.dedup.against for path in inputs.sources[corpus.path]])
+    unique, exact = drop_exact(ordered, earlier.digests())
     kept, near, found = drop_near(
-        unique, config.dedup, lambda done, total: live.progress(done, total, "bands compared")
+        unique, config.dedup, lambda done, total: live.progress(done, total, "bands compared"), earlier
     )
     train, heldout = split_heldout(kept, config, seed)
     mixed = mix(train, config, seed)
@@ -58,6 +60,8 @@ def build_corpus(config: CorpusConfig, inputs: Inputs, out: Path, live: Live) ->
     write_shards(out, "train", (_row(config, document) for document in mixed), config.shard_documents)
     write_shards(out, "heldout", (_row(config, document) for document in heldout), config.shard_documents)
     _write_rejects(config, rejects, out)
+    if config.dedup.signatures:
+        save_signatures(kept, [source.name for source in config.sources], config.dedup, out)
     report = _report(config, counts, kept, rejects, screened, found, mixed, heldout)
     (out / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     metrics = dict(report["totals"])
@@ -73,7 +77,7 @@ def _read_and_screen(
     for source, paths in zip(config.sources, files, strict=True):
         if not paths:
             raise BadData(f"source {source.name!r}: no file matches {source.path!r}; set corpus.sources.path")
-    screened = Screened()
+    screened = Screened(Screen(config, inputs))
     with (out / "quarantine.jsonl").open("w", encoding="utf-8") as quarantine:
         for document in read_sources(
             config, files, quarantine, counts, lambda done, total: live.progress(done, total, "bytes read")
@@ -83,42 +87,17 @@ def _read_and_screen(
 
 
 def _screen(document: Document, config: CorpusConfig, screened: Screened) -> None:
-    """Filter one document and mask or reject its personal data."""
+    """Filter one document, detect its language, and screen it for personal data and terms."""
     source = config.sources[document.source]
-    page = Page(document.text, source.language)
-    reason = failed_filter(page, config.filters)
-    if reason is None and config.pii != "keep":
-        reason = _screen_pii(document, config, screened)
+    reason = screened.screen.language(document, source.language)
+    page = Page(document.text, document.language)
+    reason = reason or failed_filter(page, config.filters) or screened.screen.reason(document)
     document.digest = folded_digest(document.text)
     if reason is not None:
         screened.rejects.append(Reject(document, reason))
         return
-    if source.near_duplicates == "drop":
-        final = page if page.text == document.text else Page(document.text, source.language)
-        document.signature = signature(final.shingles(config.dedup.shingle), config.dedup)
+    document.compared = source.near_duplicates == "drop"
     screened.documents.append(document)
-
-
-def _screen_pii(document: Document, config: CorpusConfig, screened: Screened) -> str | None:
-    """Mask the document's personal data in place, or return the reason to reject it."""
-
-    def spans_of(text: str) -> list[Span]:
-        return find_pii(text, config.phone_region)
-
-    spans = spans_of(document.text)
-    metadata, items = mask_messages(document.metadata, spans_of)
-    # The text of a conversation repeats its messages: an item is counted once.
-    items |= Counter(kind for _, _, kind in spans)
-    if not items:
-        return None
-    if config.pii == "reject":
-        return f"pii_{min(items)}"
-    document.text = mask(document.text, spans)
-    # The generator's log-probability was that of the text before masking.
-    document.metadata = {key: value for key, value in metadata.items() if key != "nats"}
-    screened.masked += items
-    screened.masked_documents += 1
-    return None
 
 
 def _row(config: CorpusConfig, document: Document) -> dict[str, Any]:
@@ -127,7 +106,7 @@ def _row(config: CorpusConfig, document: Document) -> dict[str, Any]:
         "id": document.id,
         "text": document.text,
         "source": source.name,
-        "language": source.language,
+        "language": document.language,
         "metadata": document.metadata,
     }
 
@@ -153,7 +132,7 @@ def _report(
     kept: list[Document],
     rejects: list[Reject],
     screened: Screened,
-    found: NearDuplicates,
+    found: Clusters,
     mixed: list[Document],
     heldout: list[Document],
 ) -> dict[str, Any]:
@@ -169,7 +148,8 @@ def _report(
         "quarantined": sum(count.quarantined for count in counts),
         "exact_duplicates": exact,
         "near_duplicates": near,
-        "pii_masked": screened.masked.total(),
+        "pii_masked": screened.screen.counts.masked.total(),
+        **screened.screen.metrics(),
         "training": len(mixed),
         "heldout": len(heldout),
         "characters": sum(len(document.text) for document in mixed),
@@ -183,10 +163,11 @@ def _report(
         "reasons": dict(sorted(reasons.items())),
         "near_duplicates": {
             "clusters": cluster_sizes(found),
+            "largest": largest_clusters([reject for reject in rejects if reject.reason == "near_duplicate"]),
             "pairs_compared": found.pairs,
             "pairs_left_out_of_oversized_buckets": found.capped,
         },
-        "pii": {"items": dict(sorted(screened.masked.items())), "documents": screened.masked_documents},
+        **screened.screen.report(),
         "mix": {"train": shares(config, mixed), "heldout": shares(config, heldout)},
         "examples": examples(config, rejects),
     }

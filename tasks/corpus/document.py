@@ -12,8 +12,8 @@ class Document:
     """A document after normalisation.
 
     source: position of its source in the config. digest: 16-byte hash of its folded text, equal for exact
-    duplicates. signature: MinHash signature, where the source takes part in near-duplicate removal. Both are
-    set once the text is final.
+    duplicates; set once the text is final. compared: whether it takes part in near-duplicate removal.
+    language: the source's tag, or what was detected.
     """
 
     id: str
@@ -21,7 +21,8 @@ class Document:
     source: int
     metadata: dict[str, Any]
     digest: bytes = b""
-    signature: bytes = b""
+    compared: bool = False
+    language: str = ""
 
     def order(self) -> tuple[int, str, bytes, str]:
         """Survivors and shards are chosen in this order, which the order of rows in a file does not touch."""

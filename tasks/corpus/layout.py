@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from configs.schema.sources import TextSource
+from tasks.corpus.mojibake import repair_values
 from tasks.corpus.normalise import normalise
 
 ROLES = ("system", "user", "assistant")
@@ -19,6 +20,8 @@ class Textless(Unreadable):
 
 def read_row(row: dict[str, Any], source: TextSource, text_field: str) -> tuple[str, dict[str, Any]]:
     """Normalised text and metadata of a row. Raises Unreadable with the reason when it has none."""
+    if source.mojibake:
+        row = repair_values(row)
     metadata = _metadata(row)
     if source.layout == "messages":
         metadata["messages"] = _messages(_needed(row, "messages"), "messages")

@@ -6,8 +6,8 @@ from typing import Any
 
 from configs.schema.corpus import CorpusConfig
 from tasks.corpus.document import Document, Reject
-from tasks.corpus.duplicates import NearDuplicates
 from tasks.corpus.filters import FILTERS
+from tasks.corpus.neardup.cluster import Clusters
 from tasks.corpus.read import SourceCount
 from tasks.failures import BadData
 
@@ -17,8 +17,7 @@ SETTINGS = {
     **{test.name: f"corpus.filters.{test.setting}" for test in FILTERS},
     "exact_duplicate": "corpus.sources (the same text is read twice)",
     "near_duplicate": "corpus.dedup.threshold, or near_duplicates: keep of the source",
-    "pii_email": "corpus.pii",
-    "pii_phone": "corpus.pii",
+    "language": "corpus.language",
 }
 
 
@@ -85,10 +84,19 @@ def examples(config: CorpusConfig, rejects: list[Reject]) -> dict[str, list[dict
     return dict(sorted(shown.items()))
 
 
-def cluster_sizes(found: NearDuplicates) -> dict[str, int]:
+def cluster_sizes(found: Clusters) -> dict[str, int]:
     """Number of near-duplicate clusters of each size."""
-    sizes = Counter(len(cluster) for cluster in found.clusters)
+    sizes = Counter(found.sizes().tolist())
     return {str(size): sizes[size] for size in sorted(sizes)}
+
+
+def largest_clusters(near: list[Reject]) -> list[dict[str, Any]]:
+    """The survivors that most near duplicates were dropped for, with how many, and the first of their ids."""
+    dropped: dict[str, list[str]] = {}
+    for reject in near:
+        dropped.setdefault(str(reject.duplicate_of), []).append(reject.document.id)
+    ranked = sorted(dropped.items(), key=lambda item: (-len(item[1]), item[0]))[:EXAMPLES]
+    return [{"kept": kept, "dropped": len(ids), "examples": ids[:EXAMPLES]} for kept, ids in ranked]
 
 
 def require_training(train: list[Document], counts: list[SourceCount], rejects: list[Reject]) -> None:
@@ -105,4 +113,12 @@ def require_training(train: list[Document], counts: list[SourceCount], rejects: 
             "or split and epochs of the sources"
         )
     reason, number = min(dropped.items(), key=lambda item: (-item[1], item[0]))
-    raise BadData(f"no training document is left of {rows} rows: {reason} dropped {number}; change {SETTINGS[reason]}")
+    raise BadData(f"no training document is left of {rows} rows: {reason} dropped {number}; change {_setting(reason)}")
+
+
+def _setting(reason: str) -> str:
+    """The setting to change when a reason drops too much."""
+    for prefix, settings in (("pii_", "corpus.pii."), ("screen_", "corpus.screen: ")):
+        if reason.startswith(prefix):
+            return settings + reason.removeprefix(prefix)
+    return SETTINGS[reason]

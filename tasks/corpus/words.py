@@ -1,4 +1,4 @@
-"""Words and shingles: what filters count and duplicates are measured by."""
+"""Words and runs of words: what filters count."""
 
 import re
 from hashlib import blake2b
@@ -65,13 +65,6 @@ def shingle_hashes(words: list[str], size: int) -> HashArray:
     for offset in range(width):
         mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + hashed[offset : offset + count]
     return _scramble(mixed)
-
-
-def jaccard(left: HashArray, right: HashArray) -> float:
-    """Jaccard similarity of two sets of shingles, given as sorted arrays without repeats."""
-    shared = len(np.intersect1d(left, right, assume_unique=True))
-    union = len(left) + len(right) - shared
-    return shared / union if union else 1.0
 
 
 def _scramble(values: HashArray) -> HashArray:

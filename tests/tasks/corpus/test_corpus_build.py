@@ -161,7 +161,7 @@ def test_sources_that_keep_near_duplicates_lose_only_exact_ones(build) -> None:
     assert metrics["kept"] == 2
 
 
-@pytest.mark.parametrize(("pii", "kept", "masked"), [("mask", 3, 1), ("reject", 2, 0), ("keep", 3, 0)])
+@pytest.mark.parametrize(("pii", "kept", "masked"), [("mask", 3, 1), ("drop", 2, 0), ("keep", 3, 0)])
 def test_pii_setting(build, pii: str, kept: int, masked: int) -> None:
     rows = [
         {"id": "a", "text": prose(1) + " bo@example.com"},
@@ -170,7 +170,7 @@ def test_pii_setting(build, pii: str, kept: int, masked: int) -> None:
     ]
     out, metrics = build(rows, pii=pii)
     assert (metrics["kept"], metrics["pii_masked"]) == (kept, masked)
-    assert rejected(out) == ({"a": ("pii_email", None)} if pii == "reject" else {})
+    assert rejected(out) == ({"a": ("pii_email", None)} if pii == "drop" else {})
     if pii == "keep":
         assert "bo@example.com" in kept_rows(out)["a"]["text"]
 

@@ -1,11 +1,9 @@
 """Words and shingles."""
 
-import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.corpus.words import WORD, is_unspaced, jaccard, shingle_hashes, words_of
+from tasks.corpus.words import WORD, is_unspaced, shingle_hashes, words_of
 
 
 def test_words_by_hand() -> None:
@@ -18,13 +16,6 @@ def test_words_by_hand() -> None:
 @given(st.text(max_size=60))
 def test_quick_paths_find_what_the_pattern_finds(text: str) -> None:
     assert words_of(text) == WORD.findall(text.casefold())
-
-
-def test_jaccard_of_two_texts_worked_by_hand() -> None:
-    # abcde, bcdef against abcde, bcdeg: one shared of three
-    left, right = (np.unique(shingle_hashes(text.split(), 5)) for text in ("a b c d e f", "a b c d e g"))
-    assert jaccard(left, right) == pytest.approx(1 / 3)
-    assert jaccard(left, left) == 1.0
 
 
 def test_short_text_is_one_shingle_and_order_counts() -> None:

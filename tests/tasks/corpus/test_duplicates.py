@@ -1,145 +1,119 @@
-"""Near duplicates against brute force, the survivor rule, and the gold sample."""
+"""Who survives, and what is left out because an earlier corpus has it."""
 
-import gzip
-import json
-import os
-from itertools import combinations
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.schema.corpus import DedupConfig
-from tasks.corpus import duplicates
-from tasks.corpus.document import Document, folded_digest
-from tasks.corpus.duplicates import NearDuplicates, drop_exact, drop_near, find_near, signature
-from tasks.corpus.words import shingle_hashes, words_of
+from tasks.corpus.document import Document, Reject, folded_digest
+from tasks.corpus.duplicates import drop_exact, drop_near, save_signatures
+from tasks.corpus.neardup.stored import Stored
+from tasks.failures import BadData
 
 CONFIG = DedupConfig()
+WORDS = [f"w{number}" for number in range(100)]
+LONG, SHORT = " ".join(WORDS), " ".join(WORDS[:90])
 
 
 def document(id_: str, text: str, source: int = 0, compared: bool = True) -> Document:
-    signed = signature(shingle_hashes(words_of(text), CONFIG.shingle), CONFIG) if compared else b""
-    return Document(id_, text, source, {}, folded_digest(text), signed)
+    return Document(id_, text, source, {}, folded_digest(text), compared)
 
 
-def near(texts: list[str], config: DedupConfig = CONFIG) -> NearDuplicates:
-    signed = [signature(shingle_hashes(words_of(text), config.shingle), config) for text in texts]
-    matrix = np.array([np.frombuffer(row, dtype=np.uint32) for row in signed]).reshape(len(texts), -1)
-    return find_near(texts, matrix, config, lambda done, total: None)
+def near(
+    documents: list[Document], config: DedupConfig = CONFIG, earlier: Stored | None = None
+) -> tuple[list[str], dict[str, str | None]]:
+    kept, dropped, _ = drop_near(sorted(documents, key=Document.order), config, lambda done, total: None, earlier)
+    return [row.id for row in kept], fates(dropped, "near_duplicate")
 
 
-def exact_jaccard(left: str, right: str) -> float:
-    def runs(text: str) -> set[tuple[str, ...]]:
-        words = text.split()
-        return {tuple(words[start : start + 5]) for start in range(max(1, len(words) - 4))}
-
-    return len(runs(left) & runs(right)) / len(runs(left) | runs(right))
+def fates(dropped: list[Reject], reason: str) -> dict[str, str | None]:
+    assert all(reject.reason == reason for reject in dropped)
+    return {reject.document.id: reject.duplicate_of for reject in dropped}
 
 
 def test_exact_duplicates_fold_case_and_space_and_keep_the_first() -> None:
     documents = [document("a", "The  Fox\nruns"), document("b", "the fox runs"), document("c", "the fox ran")]
     kept, dropped = drop_exact(documents)
-    assert [kept_.id for kept_ in kept] == ["a", "c"]
-    assert [(reject.document.id, reject.reason, reject.duplicate_of) for reject in dropped] == [
-        ("b", "exact_duplicate", "a")
-    ]
+    assert [row.id for row in kept] == ["a", "c"]
+    assert fates(dropped, "exact_duplicate") == {"b": "a"}
+    kept, dropped = drop_exact(documents, {folded_digest("the fox ran"): "earlier"})
+    assert fates(dropped, "exact_duplicate") == {"b": "a", "c": "earlier"}
 
 
 def test_cluster_is_joined_through_a_middle_document_and_its_first_stays() -> None:
-    words = [f"w{number}" for number in range(100)]
-    shifted = [" ".join(words[start : start + 88]) for start in (0, 6, 12)]
-    assert exact_jaccard(shifted[0], shifted[1]) >= 0.8
-    assert exact_jaccard(shifted[0], shifted[2]) < 0.8
+    shifted = [" ".join(WORDS[start : start + 88]) for start in (0, 6, 12)]  # .84 to the next, .69 to the last
+    documents = [document(name, text) for name, text in zip("acb", shifted, strict=True)]
+    kept, dropped = near([*documents, document("d", " ".join(WORDS[50:]))], DedupConfig(threshold=0.8))
+    assert (kept, dropped) == (["a", "d"], {"b": "a", "c": "a"})
+
+
+def test_documents_that_are_not_compared_stay() -> None:
+    assert near([document("a", LONG), document("b", SHORT, 1, compared=False)]) == (["a", "b"], {})
+
+
+@pytest.mark.parametrize(
+    ("survivor", "prefer_source", "stays"),
+    [("first", True, "b"), ("first", False, "a"), ("longest", True, "c"), ("longest", False, "d")],
+)
+def test_survivor(survivor: str, prefer_source: bool, stays: str) -> None:
+    longer = LONG + " and some more"
+    documents = [document("b", SHORT), document("c", LONG), document("a", SHORT, 1), document("d", longer, 1)]
+    config = DedupConfig(survivor=survivor, prefer_source=prefer_source)
+    kept, dropped = near(documents, config)
+    assert kept == [stays]
+    assert dropped == dict.fromkeys({"a", "b", "c", "d"} - {stays}, stays)
+
+
+@given(st.permutations("abcdefgh"), st.sampled_from(("first", "longest")), st.booleans())
+def test_exactly_one_of_each_cluster_survives(names: list[str], survivor: str, prefer_source: bool) -> None:
+    config = DedupConfig(survivor=survivor, prefer_source=prefer_source, threads=1)
     documents = [
-        document("a", shifted[0]),
-        document("b", shifted[2]),
-        document("c", shifted[1]),
-        document("d", " ".join(words[50:])),
+        document(name, f"{LONG} {' '.join(WORDS[: number // 2])}" if number % 2 else f"own{number} text", number % 3)
+        for number, name in enumerate(names)
     ]
-    kept, dropped, found = drop_near(documents, DedupConfig(threshold=0.8), lambda done, total: None)
-    assert [kept_.id for kept_ in kept] == ["a", "d"]
-    assert [(reject.document.id, reject.duplicate_of) for reject in dropped] == [("b", "a"), ("c", "a")]
-    assert [len(cluster) for cluster in found.clusters] == [3]
+    kept, dropped = near(documents, config)
+    assert len(kept) == 5
+    assert len(set(dropped.values())) == 1
+    assert set(dropped.values()) <= set(kept)
 
 
-def test_documents_without_signature_stay() -> None:
-    text = " ".join(f"w{number}" for number in range(40))
-    documents = [document("a", text), document("b", text + " end", source=1, compared=False)]
-    kept, dropped, _ = drop_near(documents, CONFIG, lambda done, total: None)
-    assert len(kept) == 2
-    assert dropped == []
-
-
-@st.composite
-def families(draw: st.DrawFn) -> list[str]:
-    """Texts in families: an original of 40 to 60 words, and copies with some words changed."""
-    texts: list[str] = []
-    for family in range(draw(st.integers(1, 4))):
-        original = [f"f{family}w{number}" for number in range(draw(st.integers(40, 60)))]
-        texts.append(" ".join(original))
-        for copy in range(draw(st.integers(0, 4))):
-            changed = draw(st.lists(st.integers(0, 39), max_size=5))
-            texts.append(" ".join(f"x{copy}" if at in changed else word for at, word in enumerate(original)))
-    return draw(st.permutations(texts))
-
-
-@given(families())
-@settings(max_examples=60, deadline=None)
-def test_clusters_against_brute_force(texts: list[str]) -> None:
-    found = near(texts)
-    joined = {frozenset(pair) for cluster in found.clusters for pair in combinations(cluster, 2)}
-    similar = {
-        frozenset(pair): exact_jaccard(texts[pair[0]], texts[pair[1]]) for pair in combinations(range(len(texts)), 2)
-    }
-    # Sure to be found: a pair of .9 is missed with probability (1-.9^5)^25 = 1e-10.
-    assert {pair for pair, value in similar.items() if value >= 0.9} <= joined
-    # Never joined but through a chain of pairs at or above the threshold.
-    for cluster in found.clusters:
-        reached, frontier = {cluster[0]}, [cluster[0]]
-        while frontier:
-            node = frontier.pop()
-            fresh = [
-                other
-                for other in cluster
-                if other not in reached and similar[frozenset((node, other))] >= CONFIG.threshold
-            ]
-            reached.update(fresh)
-            frontier += fresh
-        assert reached == set(cluster)
-
-
-def test_boilerplate_buckets_are_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "PARTNERS", 3)
-    shared = [f"s{number}" for number in range(80)]  # Jaccard .655: candidates, but no duplicates
-    texts = [" ".join([*shared, *(f"own{text}w{number}" for number in range(20))]) for text in range(40)]
-    found = near(texts, DedupConfig(bands=4, rows=1))
-    assert found.clusters == []
-    assert found.capped > 0
-    assert found.pairs <= 4 * 40 * 3 < 40 * 39 / 2
-
-
-@pytest.mark.real
-@pytest.mark.parametrize(("language", "recall"), [("en", 0.98), ("zh", 0.96)])
-def test_gold_recall_and_precision(language: str, recall: float) -> None:
-    folder = Path(os.environ.get("PLUMBLINE_TEST_DATA") or "absent") / "gold"
-    if not (folder / "neardup_docs.jsonl.gz").exists():
-        pytest.skip("PLUMBLINE_TEST_DATA has no gold/neardup_docs.jsonl.gz")
-    docs, pairs = (
-        [json.loads(line) for line in gzip.decompress((folder / name).read_bytes()).splitlines()]
-        for name in ("neardup_docs.jsonl.gz", "neardup_pairs.jsonl.gz")
-    )
-    docs = [row for row in docs if row["lang"] == language]
-    found = near([row["text"] for row in docs])
-    cluster_of = {docs[at]["id"]: number for number, cluster in enumerate(found.clusters) for at in cluster}
-    known = {frozenset((pair["a"], pair["b"])): pair["jaccard5"] for pair in pairs}
-    ids = {row["id"] for row in docs}
-    wanted = [pair for pair, value in known.items() if value >= 0.7 and pair <= ids]
-    hit = [pair for pair in wanted if len({cluster_of.get(id_, id_) for id_ in pair}) == 1]
-    assert len(hit) / len(wanted) >= recall
-    joined = [
-        frozenset(docs[at]["id"] for at in pair) for cluster in found.clusters for pair in combinations(cluster, 2)
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    rows = [
+        document("old", LONG),
+        document("long", " ".join(f"v{n}" for n in range(3000))),
+        document("kept", "x y", 1, False),
     ]
-    assert all(known.get(pair, 0) >= 0.3 for pair in joined)
+    save_signatures(rows, ["one", "two"], CONFIG, tmp_path)
+    return tmp_path / "signatures" / "00000.parquet"
+
+
+def test_new_documents_like_those_of_an_earlier_corpus_are_left_out(earlier: Path) -> None:
+    assert pq.read_table(earlier).column_names == ["id", "source", "digest", "keys", "shingles", "sketch"]
+    long = " ".join(f"v{n}" for n in range(100, 3000))  # its sketch holds 512 of 2,996 hashes
+    half = " ".join(f"v{n}" for n in range(1500))
+    new = [
+        document("b", SHORT), document("a", SHORT + " end"), document("long2", long), document("half", half),
+        document("p", " ".join(f"u{n}" for n in range(40))), document("q", " ".join(f"u{n}" for n in range(41))),
+    ]  # fmt: skip
+    kept, dropped = near(new, CONFIG, Stored([earlier]))
+    assert kept == ["half", "p"]
+    assert dropped == {"a": "old", "b": "old", "long2": "long", "q": "p"}
+    assert Stored([earlier, earlier]).digests()[folded_digest("X  y")] == "kept"
+
+
+def test_signatures_that_do_not_fit_say_what_to_change(earlier: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"made with shingle=5 bands=26 rows=5, .*; set corpus\.dedup\.shingle"):
+        near([document("a", LONG)], DedupConfig(shingle=4), Stored([earlier]))
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / "other.parquet")
+    with pytest.raises(
+        BadData, match=r"other\.parquet: not the signatures of a corpus; correct corpus\.dedup\.against"
+    ):
+        near([document("a", LONG)], CONFIG, Stored([tmp_path / "other.parquet"]))
+    earlier.write_bytes(earlier.read_bytes()[:-20])
+    with pytest.raises(BadData, match="not a sound signature file"):
+        near([document("a", LONG)], CONFIG, Stored([earlier]))

@@ -1,0 +1,1 @@
+"""Near-duplicate engine: Arrow texts in, clusters out. `find.find_near` reads from top to bottom."""
