@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test test-slow test-fault test-orchestration test-browser lint lock clean
+.PHONY: help install demo test test-slow test-fault test-orchestration test-browser test-deploy lint lock clean
 
 help:
 	@echo "make demo        raw text to an aligned model, on two CPU cores, a few minutes"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-fault  kills runs at random moments and compares digests"
 	@echo "make test-orchestration  real Prefect server and worker: deploy, cancel, crash, resume, Postgres"
 	@echo "make test-browser        the Prefect UI in a real browser; needs chromium"
+	@echo "make test-deploy         Docker and Kubernetes files against their schemas"
 	@echo "make lint        ruff and mypy"
 	@echo "make lock        write requirements.lock from the environment that passed the tests"
 
@@ -40,15 +41,22 @@ test-orchestration: install
 	$(BIN)/python -m pytest -m orchestration
 
 test-browser: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[dev,browser]"
 	$(BIN)/python -m pytest -m browser
+
+# What Docker and Kubernetes would be given, against their schemas: 210 MB of validators in an environment of their own
+test-deploy: install
+	$(PYTHON) -m venv .venv-deploy
+	.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[dev,deploy]"
+	.venv-deploy/bin/python -m pytest tests/deploy
 
 lint: install
 	$(BIN)/ruff check configs tasks flows tests benchmarks
 	$(BIN)/ruff format --check configs tasks flows tests benchmarks
 	$(BIN)/mypy
 
-lock: install
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
+lock: test-deploy
+	.venv-deploy/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
 clean:
-	rm -rf $(VENV) .plumbline .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-deploy .plumbline .pytest_cache .mypy_cache .ruff_cache

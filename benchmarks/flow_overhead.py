@@ -50,7 +50,7 @@ def main() -> None:
             if repeat:
                 wholes.append(time.monotonic() - begin)
                 walls.append(float(text.rpartition("FLOW")[2]))
-    stages = 10
+    stages = 11
     wall, whole = statistics.median(walls), statistics.median(wholes)
     print(f"{stages} reused stages in {wall:.2f} s, {wall / stages:.3f} s a stage; whole command {whole:.1f} s")
     if options.json:

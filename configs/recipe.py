@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from configs.credentials import credentials_in
 from configs.schema import AlignConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -39,11 +40,13 @@ def load_recipe(name: str, changes: list[str] | None = None) -> AlignConfig:
     problems = [problem for change in changes or [] if (problem := _apply(values, change))]
     if values.get("data_root") is None and os.environ.get("PLUMBLINE_DATA_ROOT"):
         values["data_root"] = os.environ["PLUMBLINE_DATA_ROOT"]
-    return parse_recipe(values, str(path), problems)
+    return parse_recipe(values, f"recipe {name}" if name in shipped() else str(path), problems)
 
 
 def parse_recipe(values: dict[str, Any], where: str, problems: list[str] | None = None) -> AlignConfig:
     """Validate plain values. Raises RecipeError with every problem: path, value, what is allowed."""
+    if secrets := list(credentials_in(values)):
+        raise RecipeError(where, secrets)  # and nothing else: other problems would repeat the value
     problems = list(problems or [])
     try:
         config = AlignConfig.model_validate(values)

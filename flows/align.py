@@ -4,7 +4,8 @@ from prefect import flow
 
 from configs.schema.dials import Dials
 from flows.engine import open_run
-from flows.form import Force, Overrides, Recipe, RerunFrom, name_run, read_form
+from flows.form import Force, Overrides, Recipe, RerunFrom, Turned, name_run, read_form
+from flows.waiting import for_rankings
 from tasks import stages
 from tasks.artifacts.ref import ArtifactRef
 
@@ -12,12 +13,12 @@ from tasks.artifacts.ref import ArtifactRef
 @flow(name="align", flow_run_name=name_run, validate_parameters=True, persist_result=False)
 def align(
     recipe: Recipe = "quickstart",
-    dials: Dials = Dials(),
+    dials: Turned = Dials(),
     overrides: Overrides = [],  # noqa: B006
     rerun_from: RerunFrom = None,
     force: Force = [],  # noqa: B006
 ) -> ArtifactRef:
-    """Corpus → tokenizer → pretrain → finetune → rank → reward → PPO → evaluate → report."""
+    """Corpus → tokenizer → pretrain → finetune → candidates → rank → reward → PPO → evaluate → report."""
     config = read_form(recipe, dials, overrides)
     with open_run(config, rerun_from, force) as run:
         world = stages.world(run, config.world) if config.world else None
@@ -25,9 +26,13 @@ def align(
         tokenizer = stages.tokenizer(run, config.tokenizer, corpus=corpus)
         base = stages.pretrain(run, config.pretrain, corpus=corpus, tokenizer=tokenizer)
         chat = stages.finetune(run, config.finetune, world=world, base=base)
-        ranks = stages.rank(run, config.rank, world=world, base=base, finetuned=chat)
+        tuned = {"world": world, "base": base, "finetuned": chat}
+        sampled = stages.candidates(run, config.candidates, **tuned) if config.candidates else None
+        ranking = for_rankings(run, config.rank, sampled)
+        ranks = stages.rank(run, ranking, world=world, candidates=sampled)
         reward = stages.reward(run, config.reward, base=base, finetuned=chat, rankings=ranks)
-        aligned = stages.ppo(run, config.ppo, world=world, base=base, finetuned=chat, reward=reward)
+        aligned = stages.ppo(run, config.ppo, **tuned, reward=reward)
         models = {"corpus": corpus, "base": base, "finetuned": chat, "reward": reward, "aligned": aligned}
         scores = stages.evaluate(run, config.evaluate, world=world, **models)
-        return stages.report(run, config.report, tokenizer=tokenizer, rankings=ranks, evaluation=scores, **models)
+        others = {"tokenizer": tokenizer, "candidates": sampled, "rankings": ranks, "evaluation": scores}
+        return stages.report(run, config.report, **others, **models)

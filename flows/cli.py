@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,11 +57,98 @@ def plan(
 
 
 @app.command()
-def status(run: RunArg = None, as_json: JsonOption = False) -> None:
-    """Show the stages of a run: state, seconds, artifact, metrics."""
-    from flows.show import print_status
+def rerun(
+    run: RunArg = None,
+    rerun_from: Annotated[str | None, typer.Option("--from", help="Run this stage and all that depend on it.")] = None,
+    force: ForceOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Run the exact settings of an earlier run again; a run that failed or was cancelled goes on."""
+    from flows.engine import prepare_environment
 
-    print_status(run, as_json)
+    prepare_environment(quiet=True)
+    from flows.rerun import recorded_recipe
+    from flows.terminal import run_recipe
+
+    recipe = str(recorded_recipe(run))
+    config = _recipe(recipe, set_)
+    _check_stages(config, [*(force or []), *([rerun_from] if rerun_from else [])])
+    run_recipe(recipe, set_ or [], config, rerun_from, force or [])
+
+
+@app.command()
+def cancel(run: RunArg = None) -> None:
+    """End a run of another terminal or of a worker; its checkpoints are kept."""
+    from flows.cancel import cancel as cancel_run
+
+    cancel_run(run)
+
+
+@app.command()
+def diff(
+    run: Annotated[str, typer.Argument(help="Run A, or the beginning of its name.", metavar="RUN")],
+    other: Annotated[str, typer.Argument(help="Run B.", metavar="RUN")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two runs: settings, data, metrics."""
+    from flows.diff import print_diff
+
+    print_diff(run, other, as_json)
+
+
+@app.command()
+def status(
+    run: RunArg = None,
+    all_: Annotated[bool, typer.Option("--all", help="The newest 20 runs instead of one.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the stages of a run: state, seconds, artifact, metrics, and how far the one that runs is."""
+    from flows.status import print_runs, print_status
+
+    print_runs(as_json) if all_ else print_status(run, as_json)
+
+
+@app.command()
+def logs(
+    run: RunArg = None,
+    stage: Annotated[str | None, typer.Argument(help="Stage; all by default. It may stand alone.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    lines: Annotated[int | None, typer.Option("--lines", "-n", help="Only the last lines.", min=0)] = None,
+) -> None:
+    """Print the whole log of a stage: every attempt, everything that was said, reported and printed."""
+    from flows.logs import print_logs
+
+    print_logs(run, stage, follow, lines)
+
+
+@app.command()
+def slots(
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Limit a class: nvidia-h200=4.", metavar="C=N")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the GPUs of this host, who uses them, and the limits of every device class."""
+    from flows.slots import print_slots
+
+    print_slots(set_ or [], as_json)
+
+
+@app.command()
+def resume(
+    run: RunArg = None,
+    rankings: Annotated[
+        Path | None, typer.Option("--rankings", help="Ranked candidates; the sheet that was given out by default.")
+    ] = None,
+    annotator: Annotated[str, typer.Option("--annotator", help="Who ranked, for rows that do not say it.")] = "",
+) -> None:
+    """Give rankings to a run that waits for them; it goes on."""
+    from flows.engine import prepare_environment
+
+    prepare_environment(quiet=True)
+    from flows.resume import resume as resume_run
+
+    resume_run(run, rankings, annotator)
 
 
 @app.command()
@@ -90,12 +178,20 @@ def chat(
 
 @app.command()
 def verify(
-    run: Annotated[str | None, typer.Argument(help="Run to verify; the whole store by default.")] = None,
+    run: Annotated[str | None, typer.Argument(help="Run to verify; every store by default.")] = None,
 ) -> None:
     """Hash every file of every artifact again and compare with its manifest."""
     from flows.upkeep import verify_artifacts
 
     verify_artifacts(run)
+
+
+@app.command()
+def keep(run: RunArg = None, undo: Annotated[bool, typer.Option("--undo", help="Keep it no longer.")] = False) -> None:
+    """Keep the artifacts of a run: plumbline gc leaves them alone."""
+    from flows.upkeep import keep as keep_run
+
+    keep_run(run, undo)
 
 
 @app.command()
@@ -106,10 +202,57 @@ def gc(
     ] = False,
     keep_runs: Annotated[int, typer.Option("--keep-runs", help="Runs whose artifacts stay.", min=1)] = 10,
 ) -> None:
-    """Remove leftovers: superseded artifacts, dead writers' folders, working folders of finished stages."""
+    """Remove leftovers in every store: superseded artifacts, dead writers' folders, finished working folders."""
     from flows.upkeep import collect_garbage
 
     collect_garbage(dry_run, unreferenced, keep_runs)
+
+
+@app.command()
+def notify(
+    slack: Annotated[bool, typer.Option("--slack", help="Address from PLUMBLINE_SLACK_URL or a prompt.")] = False,
+    webhook: Annotated[bool, typer.Option("--webhook", help="Address from PLUMBLINE_WEBHOOK_URL or a prompt.")] = False,
+    email: Annotated[bool, typer.Option("--email", help="Mail server from PLUMBLINE_EMAIL_URL or a prompt.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Disconnect the named channels, or all.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Show what is connected.")] = False,
+) -> None:
+    """Be told when a run fails, waits for rankings, or is finished."""
+    from flows.engine import prepare_environment
+
+    prepare_environment(quiet=True)
+    from flows.notify import notify as connect
+
+    named = {"slack": slack, "webhook": webhook, "email": email}
+    connect([channel for channel, wanted in named.items() if wanted], remove, list_)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65535)] = 4200,
+) -> None:
+    """Start a local Prefect server with all deployments and a worker, print its URL, keep it up until Ctrl-C."""
+    from flows.engine import prepare_environment
+
+    prepare_environment(quiet=True)
+    from flows.up import up as keep_up
+
+    keep_up(port)
+
+
+@app.command()
+def deploy(
+    pool: Annotated[str, typer.Option("--pool", help="Work pool that runs them.")] = "plumbline",
+    directory: Annotated[
+        str | None, typer.Option("--directory", help="Where the pool's workers have this project; here by default.")
+    ] = None,
+) -> None:
+    """Register all flows on the Prefect server: work pool, one deployment a flow, schedules (off), automations."""
+    from flows.engine import prepare_environment
+
+    prepare_environment(quiet=True)
+    from flows.deploy import deploy as register
+
+    register(pool, directory)
 
 
 @app.command()
@@ -145,14 +288,18 @@ def main() -> None:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        if not _expected(error):
+        if not (message := _explain(error)):
             raise
-        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        print(f"\n{message}", file=sys.stderr)
         sys.exit(1)
 
 
-def _expected(error: Exception) -> bool:
+def _explain(error: Exception) -> str | None:
+    """What the user reads of a failure that is expected; None for a bug, which shows its traceback."""
     from configs.recipe import RecipeError
+    from flows.refusals import server_refusal
     from tasks.failures import StageFailure
 
-    return isinstance(error, (RecipeError, StageFailure))
+    if isinstance(error, (RecipeError, StageFailure)):
+        return f"{type(error).__name__}: {error}"
+    return server_refusal(error)

@@ -16,6 +16,10 @@ SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+    # The default 180 s would notice a dead run after nine minutes; flows/automations.py counts on this number
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    # In memory, the default, a server that restarts forgets who holds a slot and never gives it back
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
 watchers: list[Listener] = []  # the command line puts its terminal here
 
@@ -37,22 +41,41 @@ def open_run(
     """Begin a run, note how it ends. ``only`` is the single stage of a one-stage flow."""
     from prefect.runtime import flow_run
 
-    names = [only] if only else [name for name in STAGES if name != "world" or config.world]
+    from flows.endings import refuse_repeated_crashes, state_after
+    from flows.eyes.watch import open_eyes
+    from flows.lifeline import Lifeline
+
+    names = [only] if only else [name for name in STAGES if getattr(config, name) is not None]
     forced = {*force, *(dependents(rerun_from) if rerun_from else ())}
     run = Run.begin(config, names, forced, flow_run=str(flow_run.id) if flow_run.id else None)
     run.listeners.extend(watchers)
+    eyes = open_eyes(run)
+    lifeline = Lifeline(run.record.flow_run)
+    lifeline.start()
     try:
+        refuse_repeated_crashes(flow_run)
         yield run
     except BaseException as error:
-        run.end("Failed" if isinstance(error, Exception) else "Cancelled")
+        lifeline.close()
+        run.end(state_after(error, run.record.flow_run))
+        lifeline.give_back(error, run.record.state)
         raise
-    run.end("Completed")
+    else:
+        run.end("Completed")
+    finally:
+        lifeline.close()
+        if eyes:
+            eyes.close()
 
 
 def run_single(name: str, config: AlignConfig, force: bool) -> Any:
     """Run one stage of a recipe; its inputs must be in the store. Raises BadConfig naming the first that is not."""
     from flows.plan import find_inputs
+    from flows.waiting import for_rankings
 
     with open_run(config, force=[name] if force else (), only=name) as run:
         refs = find_inputs(run.store, config, name)
-        return BY_NAME[name](run, getattr(config, name), **refs)
+        part = getattr(config, name)
+        if name == "rank":
+            part = for_rankings(run, part, refs.get("candidates"))
+        return BY_NAME[name](run, part, **refs)

@@ -3,34 +3,36 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from configs.recipe import load_recipe, shipped
-from configs.schema import AlignConfig, StageName
+from configs.schema import STAGES, AlignConfig, StageName
 from configs.schema.dials import Dials
 
+
+def _draw(description: str, **schema: Any) -> Any:
+    """How the form shows a parameter. Prefect drops the description of a field, but not what is added to its schema."""
+    return Field(json_schema_extra={"description": description, **schema})
+
+
 Recipe = Annotated[
-    str,
-    Field(
-        description="Recipe to run: a shipped name; on the command line also a YAML file.",
-        json_schema_extra={"enum": shipped()},
-    ),
+    str, _draw("Recipe to run: a shipped name; on the command line also a YAML file.", enum=list(shipped()))
 ]
-Change = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*=", description="path=value")]
+# Drawn without its nulls, which the schema does not allow: what is left empty is not sent
+Turned = Annotated[Dials, _draw("A few settings by name; what is left empty stays as the recipe says.", default={})]
+# No ":" with "@" after the "scheme://": a URL with a password must not become a parameter, which Prefect stores
+Change = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*=([^@]*|([\w+.-]+://)?[^:]*)$", description="path=value")]
 Overrides = Annotated[
     list[Change],
-    Field(
-        description="Any other setting of the recipe, one a line, as path=value: ppo.kl.target=6, pretrain.batch=32."
-    ),
+    _draw("Any other setting of the recipe, one an item, as path=value: ppo.kl.target=6, pretrain.batch=32."),
 ]
 RerunFrom = Annotated[
     StageName | None,
-    Field(description="Run this stage and all that depend on it, although they could be reused."),
+    WithJsonSchema({"enum": [*STAGES, None]}),
+    _draw("Run this stage and all that depend on it, although they could be reused."),
 ]
-Force = Annotated[
-    list[StageName], Field(description="Run these stages, and only these, although they could be reused.")
-]
-ForceThis = Annotated[bool, Field(description="Run the stage although its artifact could be reused.")]
+Force = Annotated[list[StageName], _draw("Run these stages, and only these, although they could be reused.")]
+ForceThis = Annotated[bool, _draw("Run the stage although its artifact could be reused.")]
 
 
 def read_form(recipe: str, dials: Dials, overrides: list[str]) -> AlignConfig:

@@ -27,7 +27,7 @@ def print_learned(console: Console, record: RunRecord) -> None:
     console.print("\n[bold]Next[/bold]")
     for command in (
         "plumbline chat                                  talk to the aligned model",
-        f"plumbline run {record.recipe} --rerun-from reward     train the reward model and PPO again",
+        "plumbline rerun --from reward                   train the reward model and PPO again",
         "plumbline status                                all stages, artifacts and metrics",
     ):
         console.print(f"  {command}", soft_wrap=True)

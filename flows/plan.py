@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from configs.schema import AlignConfig
+from configs.schema.rank import RankConfig
 from tasks.artifacts import Store
 from tasks.artifacts.ref import ArtifactRef
 from tasks.failures import BadConfig, StageFailure
@@ -30,11 +31,16 @@ def plan(store: Store, config: AlignConfig, forced: Collection[str] = ()) -> lis
         part: Any = getattr(config, stage.name)
         if part is None:
             continue
-        needs = {name: made for name, made in stage.needs.items() if made != "world" or config.world}
+        needs = {name: made for name, made in stage.needs.items() if getattr(config, made) is not None}
         absent = [made for made in needs.values() if made not in found]
         if absent:
             steps.append(Step(stage.name, None, None, f"run (after {absent[0]})"))
             continue
+        if part is config.rank and config.rank.ranker == "people":
+            part, missing = _with_people(store, config.rank, found["candidates"])
+            if missing:
+                steps.append(Step(stage.name, None, None, "wait for people", f"rankings by people: {missing}"))
+                continue
         try:
             key = stage.plan(store, part, {name: found[made] for name, made in needs.items()}, config.data_root).key
         except StageFailure as failure:
@@ -45,6 +51,14 @@ def plan(store: Store, config: AlignConfig, forced: Collection[str] = ()) -> lis
             found[stage.name] = ref
         steps.append(Step(stage.name, key, ref, _action(stage.name, ref, forced)))
     return steps
+
+
+def _with_people(store: Store, config: RankConfig, candidates: ArtifactRef) -> tuple[RankConfig, str]:
+    """The rank settings with the rankings that people gave, or what is still missing."""
+    from tasks.rank.desk import open_desk, with_rankings  # pyarrow, only with people
+
+    desk = open_desk(store, candidates, config.people)
+    return (with_rankings(config, desk.accepted), "") if desk.accepted.is_file() else (config, desk.progress())
 
 
 def _action(name: str, ref: ArtifactRef | None, forced: Collection[str]) -> str:
@@ -58,7 +72,7 @@ def find_inputs(store: Store, config: AlignConfig, name: str) -> dict[str, Artif
     made = {step.name: step for step in plan(store, config)}
     refs = {}
     for input_name, needed in BY_NAME[name].needs.items():
-        if needed == "world" and not config.world:
+        if getattr(config, needed) is None:
             continue
         step = made[needed]
         if step.ref is None:

@@ -4,14 +4,14 @@ from prefect import flow
 
 from configs.schema.dials import Dials
 from flows.engine import run_single
-from flows.form import ForceThis, Overrides, Recipe, name_run, read_form
+from flows.form import ForceThis, Overrides, Recipe, Turned, name_run, read_form
 from tasks.artifacts.ref import ArtifactRef
 
 
 @flow(name="pretrain", flow_run_name=name_run)
 def pretrain(
     recipe: Recipe = "quickstart",
-    dials: Dials = Dials(),
+    dials: Turned = Dials(),
     overrides: Overrides = [],  # noqa: B006
     force: ForceThis = False,
 ) -> ArtifactRef:

@@ -1,4 +1,4 @@
-"""Read-only commands: plan, status, report."""
+"""Read-only commands: plan and report; and the artifacts of a run, verified."""
 
 import json
 import webbrowser
@@ -10,9 +10,7 @@ from rich.table import Table
 
 from configs.schema import AlignConfig
 from tasks.failures import BadConfig
-from tasks.run import RunRecord, find_run, open_store
-
-PUBLIC = ("name", "state", "seconds", "artifact", "metrics", "kind", "key", "uri", "error")
+from tasks.run import RunRecord, find_run, open_store, store_of
 
 
 def print_plan(
@@ -66,34 +64,6 @@ def _short(lines: list[str], limit: int = 6) -> str:
     return ", ".join(lines[:limit]) + more
 
 
-def print_status(name: str | None, as_json: bool) -> None:
-    """The stages of a run; with ``--json`` one object with run and stages."""
-    record = find_run(name)
-    if as_json:
-        stages = [{field: row.get(field) for field in PUBLIC} for row in record.stages]
-        print(json.dumps({"run": record.run, "recipe": record.recipe, "state": record.state, "stages": stages}))
-        return
-    console = Console(highlight=False)
-    table = Table("stage", "state", "seconds", "artifact", "metrics", title=f"{record.run}: {record.state}")
-    for row in record.stages:
-        seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
-        metrics = ", ".join(f"{key} {show_number(value)}" for key, value in row["metrics"].items())
-        table.add_row(row["name"], row["state"], seconds, (row["artifact"] or "")[:12], metrics)
-    console.print(table, markup=False)
-    for row in record.stages:
-        if row["error"]:
-            console.print(f"{row['name']}: {row['error']}", markup=False, soft_wrap=True)
-    console.print(f"\nnext: {_next(record)}")
-
-
-def _next(record: RunRecord) -> str:
-    if record.state == "Completed":
-        return "plumbline report"
-    if record.state == "Running":
-        return "plumbline status   (it is still running)"
-    return f"plumbline run {record.recipe}   (goes on where it stopped)"
-
-
 def show_number(value: Any) -> str:
     """Four digits of a float, anything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -104,7 +74,7 @@ def print_report(name: str | None, open_page: bool) -> None:
     record = find_run(name)
     row = next((row for row in record.stages if row["name"] == "report" and row["uri"]), None)
     if row is None:
-        raise BadConfig(f"run {record.run} has no report yet; plumbline run {record.recipe} makes it")
+        raise BadConfig(f"run {record.run} has no report yet; plumbline rerun {record.run} makes it")
     page = open_run_artifact(record, "report") / "index.html"
     print(page)
     if open_page:
@@ -121,5 +91,4 @@ def open_run_artifact(record: RunRecord, stage: str) -> Path:
         raise BadConfig(
             f"run {record.run} has no artifact of stage {stage}; plumbline status {record.run} shows its stages"
         )
-    store = open_store(AlignConfig.model_validate(record.config))
-    return store.open(ArtifactRef(kind=row["kind"], key=row["key"], digest=row["artifact"], uri=row["uri"]))
+    return store_of(record).open(ArtifactRef(kind=row["kind"], key=row["key"], digest=row["artifact"], uri=row["uri"]))

@@ -5,15 +5,18 @@ import sys
 import time
 from typing import Any, cast
 
+from prefect.exceptions import Abort, Pause
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from configs.schema import AlignConfig, StageName
 from flows import engine
 from flows.align import align
+from flows.embedded import start_server
 from flows.history import wait_until_recorded
 from flows.learned import print_learned
 from flows.show import show_number
+from flows.waiting import print_waiting
 from tasks.run import own_run
 
 HEADLINES = {
@@ -22,6 +25,7 @@ HEADLINES = {
     "tokenizer": ("vocabulary", "bytes_per_token"),
     "pretrain": ("perplexity_start", "perplexity", "perplexity_bound"),
     "finetune": ("instruction_following_start", "instruction_following"),
+    "candidates": ("prompts", "answers", "distinct"),
     "rank": ("prompts", "heldout_prompts", "pairs"),
     "reward": ("pair_accuracy", "length_baseline"),
     "ppo": ("reward_start", "reward", "rubric_start", "rubric", "kl"),
@@ -77,14 +81,22 @@ def run_recipe(name: str, changes: list[str], config: AlignConfig, rerun_from: s
     """Run a recipe in this process and show it. A failure ends with what to do next."""
     console = Console(highlight=False)
     console.print(f"[bold]plumbline[/bold] {config.name}, seed {config.seed}; starting Prefect", soft_wrap=True)
+    start_server()
     engine.watchers.append(TerminalTable())
     try:
         align(
             name, overrides=changes, rerun_from=cast(StageName | None, rerun_from), force=cast(list[StageName], force)
         )
-    except BaseException:
-        again = shlex.join(["plumbline", *sys.argv[1:]]) if sys.argv[1:2] == ["run"] else f"plumbline run {name}"
+    except Pause:
+        print_waiting(console, {"recipe": name, "changes": changes, "rerun_from": rerun_from, "force": force})
+        return
+    except BaseException as error:
+        typed = sys.argv[1:2] in (["run"], ["rerun"])
+        plain = ["run", name, *(word for change in changes for word in ("--set", change))]
+        again = shlex.join(["plumbline", *(sys.argv[1:] if typed else plain)])
         console.print(f"\nfinished stages are kept, the same command goes on from here:  {again}", soft_wrap=True)
+        if isinstance(error, Abort):  # cancelled in the UI
+            raise KeyboardInterrupt from error
         raise
     finally:
         engine.watchers.clear()

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -119,10 +120,21 @@ def _sync(path: Path) -> None:
 class StopRequest:
     """Notices SIGTERM, so that a training loop can save before it ends.
 
-    ``with StopRequest() as stop`` … ``if stop.asked``. Outside the main thread signals cannot be watched.
+    ``with StopRequest() as stop`` … ``if stop.agreed()``. Outside the main thread signals cannot be watched.
     """
 
     asked = False
+
+    def agreed(self) -> bool:
+        """Whether any process of the training was asked. Every process must call it, and all get the same answer:
+        one that left a step before the others would leave them waiting for it until they are killed, unsaved.
+        """
+        if not (dist.is_available() and dist.is_initialized()):
+            return self.asked
+        on_gpu = torch.cuda.is_available() and "nccl" in dist.get_backend()
+        flag = torch.tensor(int(self.asked), device="cuda" if on_gpu else "cpu")
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag)
 
     def __enter__(self) -> "StopRequest":
         self._watching = threading.current_thread() is threading.main_thread()

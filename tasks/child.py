@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tasks.artifacts.ref import ArtifactRef
+from tasks.devices import share_locks
 from tasks.failures import StageFailure
 from tasks.inputs import Inputs
 from tasks.live import Live
@@ -50,6 +51,7 @@ def main(path: str) -> int:
     rank = int(os.environ.get("RANK", "0"))
     world = int(os.environ.get("WORLD_SIZE", "1"))
     try:
+        share_locks()
         # accelerate has been seen to start one process where two were asked for, without a word
         if world != job.processes:
             raise StageFailure(f"{job.stage}: {job.processes} processes were asked for and {world} started")

@@ -1,41 +1,54 @@
 """Run a stage function in a child process: own session, supervised, followed live, never orphaned."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from configs.schema.launch import LaunchConfig
 from tasks.child import Job, Outcome
 from tasks.failures import FAILURES, LostWorker, OutOfMemory, StageFailure
-from tasks.live import EVENTS
-from tasks.supervisor import end_group, start_ticks
+from tasks.live import EVENTS, Losses
+from tasks.redaction import redact
+from tasks.supervisor import STOP, end_group, start_ticks
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "configs" / "launch"
+LOG = "log.txt"  # in the working folder: what the child prints
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 Listener = Callable[[dict[str, Any]], None]
+abandoned = threading.Event()  # set when this process is about to end: nobody waits while a child saves
+stopping = threading.Event()  # set while a child is being ended: a second signal would cut its last checkpoint short
 
 
 def run_child(
-    job: Job, launch: LaunchConfig, accelerate: bool, on_event: Listener, check: Callable[[], None]
+    job: Job,
+    launch: LaunchConfig,
+    accelerate: bool,
+    on_event: Listener,
+    check: Callable[[], None],
+    devices: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """Start the job, follow its events until it ends, and return its outcome.
 
     ``check`` is called a few times a second and may raise (lease lost, run cancelled): the group then ends.
+    ``devices`` is the environment that names the devices which the child may use.
     Raises the StageFailure that the child named, OutOfMemory when the kernel killed it, else LostWorker.
     """
     work = Path(job.work)
-    pidfile, events, log, result = work / "child.json", work / EVENTS, work / "log.txt", Path(job.result)
+    pidfile, events, log, result = work / "child.json", work / EVENTS, work / LOG, Path(job.result)
     end_leftover(pidfile, launch.grace_seconds)
     job_file = work / "job.json"
     job_file.write_text(job.model_dump_json(indent=1), encoding="utf-8")
-    for stale in (events, result):
-        stale.unlink(missing_ok=True)
+    result.unlink(missing_ok=True)
+    losses = Losses.begin(events)
     command = [sys.executable, "-I", "-S", str(SUPERVISOR), str(launch.grace_seconds), str(pidfile)]
     command += _command(job_file, launch, accelerate)
     with log.open("ab") as sink:
@@ -44,10 +57,11 @@ def run_child(
             stdin=subprocess.PIPE,
             stdout=sink,
             stderr=sink,
-            env=_environment(launch, job),
+            env={**_environment(launch, job), **devices},
             start_new_session=True,
         )
-    follow, kills = _Follower(events, on_event), _kernel_kills()
+    stopping.clear()
+    follow, kills = _Follower(events, lambda event: losses.pass_on(event, on_event)), _kernel_kills()
     try:
         while process.poll() is None:
             follow.read()
@@ -56,6 +70,7 @@ def run_child(
         follow.read()
     finally:
         _stop(process, pidfile, launch.grace_seconds)
+    stopping.clear()
     return _outcome(job, result, process.returncode, log, memory=_kernel_kills() > kills)
 
 
@@ -100,7 +115,9 @@ def _environment(launch: LaunchConfig, job: Job) -> dict[str, str]:
         settings |= {"ACCELERATE_USE_CPU": "true"}
     if not hub:
         settings |= {"HF_HUB_OFFLINE": "1"}
-    return {**os.environ, **settings}
+    # A child talks to no server: it gets no address and no password of one
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return {**inherited, **settings}
 
 
 class _Follower:
@@ -137,7 +154,12 @@ def end_leftover(pidfile: Path, grace: float) -> None:
 
 def _stop(process: subprocess.Popen[bytes], pidfile: Path, grace: float) -> None:
     assert process.stdin is not None
-    process.stdin.close()
+    stopping.set()
+    with contextlib.suppress(OSError):  # the supervisor may be gone
+        if not abandoned.is_set():
+            process.stdin.write(STOP)
+    with contextlib.suppress(OSError):
+        process.stdin.close()
     try:
         process.wait(timeout=grace + 10)
     except subprocess.TimeoutExpired:
@@ -152,8 +174,8 @@ def _outcome(job: Job, result: Path, code: int, log: Path, memory: bool) -> Outc
         if outcome.failure is None and code == 0:
             return outcome
         if outcome.failure is not None:
-            raise FAILURES.get(outcome.failure, StageFailure)(outcome.message)
-    tail = _tail(log)
+            raise FAILURES.get(outcome.failure, StageFailure)(redact(outcome.message))
+    tail = redact(_tail(log))
     if memory:
         raise OutOfMemory(
             f"{job.stage}: the kernel killed the child for memory; lower {job.stage}.batch or the model size"

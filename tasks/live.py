@@ -5,9 +5,10 @@ A file and not a pipe: a child whose parent was killed must not die of a broken 
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 EVENTS = "events.jsonl"
 
@@ -31,6 +32,10 @@ class Live:
         self._last["progress"] = now
         self._write({"event": "progress", "done": done, "total": total, "unit": unit, "values": values})
 
+    def start_at(self, done: int, unit: str) -> None:
+        """Say from where training goes on, 0 for the beginning; the parent then knows how much was lost."""
+        self._write({"event": "start_at", "done": done, "unit": unit})
+
     def say(self, text: str) -> None:
         """One line for the reader: what was decided, found or left out."""
         self._write({"event": "say", "text": text})
@@ -41,3 +46,41 @@ class Live:
         event["time"] = round(time.time(), 3)
         with (self.work / EVENTS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
+
+
+@dataclass
+class Losses:
+    """In the parent: compares how far the attempt before came with where this one begins.
+
+    The events file keeps the answer when an attempt dies before it could say where it begins.
+    """
+
+    reached: int = 0
+
+    @classmethod
+    def begin(cls, events: Path) -> Self:
+        """Read what the attempt before reported, and begin a new events file that remembers it."""
+        try:
+            lines = events.read_bytes().rpartition(b"\n")[0].splitlines()
+        except FileNotFoundError:
+            lines = []
+        known = [event for event in map(json.loads, lines) if "done" in event]
+        reached = known[-1]["done"] if known else 0
+        line = json.dumps({"event": "reached", "done": reached}) + "\n"
+        events.write_text(line if reached else "", encoding="utf-8")
+        return cls(reached)
+
+    def pass_on(self, event: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) -> None:
+        """Hand an event on. The one that says where training begins becomes a line for the reader, with the loss."""
+        if event["event"] == "reached":
+            return
+        if event["event"] != "start_at":
+            on_event(event)
+            return
+        done, unit = event["done"], event["unit"]
+        lost = max(self.reached - done, 0)
+        self.reached = 0
+        if done or lost:
+            one = unit.removesuffix("s")
+            text = f"goes on at {one} {done}; {lost} {one if lost == 1 else unit} lost"
+            on_event({"event": "say", "text": text, "resumed_at": done, "lost_steps": lost, "time": event["time"]})

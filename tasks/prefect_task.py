@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from prefect import Task, task
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.logging import get_run_logger
@@ -18,8 +17,6 @@ from tasks.failures import StageFailure
 from tasks.run import Run
 
 LOG_EVERY = 10.0  # seconds between two progress lines in Prefect; every event is in the stage's own log
-ARTIFACT_EVERY = 3.0
-
 
 Execute = Callable[[Run, Strict, Mapping[str, ArtifactRef]], tuple[ArtifactRef, str]]
 
@@ -48,7 +45,7 @@ def as_task(name: str, about: str | None, version: int, execute: Execute) -> Tas
             ref, state = execute(run, config, refs)
         finally:
             run.listeners.remove(watcher)
-        return Completed(name=state, data=ref, message=f"{state} {ref.kind} {ref.digest[:12]}")
+        return Completed(name=state, data=ref, message=f"{state} {ref.kind} {ref.digest[:12]}, {ref.uri}")
 
     return call
 
@@ -67,12 +64,11 @@ def is_transient(task: Any, task_run: TaskRun, state: State[Any]) -> bool:
 
 
 class PrefectListener:
-    """Sends sampled progress and final metrics of the running stage to Prefect."""
+    """Sends sampled progress lines of the running stage to Prefect's log."""
 
     def __init__(self) -> None:
         self.logger = get_run_logger()
-        self.progress: Any = None
-        self.logged = self.updated = time.monotonic()
+        self.logged = time.monotonic()
 
     def started(self, stage: str) -> None:
         self.logger.info("%s: started", stage)
@@ -86,21 +82,6 @@ class PrefectListener:
             self.logged = now
             values = " ".join(f"{name} {value:.4g}" for name, value in event["values"].items())
             self.logger.info("%s: %s/%s %s %s", stage, event["done"], event["total"], event["unit"], values)
-        if now - self.updated >= ARTIFACT_EVERY:
-            self.updated = now
-            percent = 100.0 * event["done"] / max(event["total"], 1)
-            if self.progress is None:
-                self.progress = create_progress_artifact(percent, key=f"{stage}-progress", description=stage)
-            else:
-                update_progress_artifact(self.progress, percent)
 
     def finished(self, stage: str, row: dict[str, Any]) -> None:
-        if self.progress is not None:
-            update_progress_artifact(self.progress, 100.0)
-        if row["state"] in ("Completed", "Reused"):
-            create_table_artifact(
-                [{"metric": name, "value": str(value)} for name, value in row["metrics"].items()],
-                key=f"{stage}-metrics",
-                description=f"{stage}: {row['state']}, {row['seconds']} s, {row['kind']} {row['artifact'][:12]}",
-            )
         self.logger.info("%s: %s in %s s", stage, row["state"], row["seconds"])

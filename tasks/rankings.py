@@ -38,13 +38,18 @@ class RankedPrompt:
     @property
     def prompt_key(self) -> str:
         """The prompt as one text; prompts with equal keys are the same prompt."""
-        return json.dumps([[turn["role"], turn["content"]] for turn in self.prompt], ensure_ascii=False)
+        return prompt_key(self.prompt)
 
     @property
     def id(self) -> str:
         """The first 16 hex digits of the SHA-256 of prompt, candidates and ranks."""
         content = json.dumps([self.prompt_key, self.candidates, self.ranks], ensure_ascii=False)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def prompt_key(prompt: Messages) -> str:
+    """A prompt as one text, for comparison."""
+    return json.dumps([[turn["role"], turn["content"]] for turn in prompt], ensure_ascii=False)
 
 
 def ranked_prompt(prompt: Messages, candidates: list[str], ranks: list[list[int]], source: str) -> RankedPrompt:

@@ -18,6 +18,7 @@ from tasks.models import expect_files, freeze, length_batches, pad_batch, switch
 Messages = list[dict[str, str]]
 READOUT = "plumbline_readout"  # attribute of the model's config.json: "last", "mean" or "match"
 OFFSET = "plumbline_offset"  # attribute of config.json: what is subtracted, so that training answers average 0
+SCALE = "plumbline_match_scale"  # attribute of config.json: factor of the "match" readout
 # An answer of some dozens of words has one wrong animal: without a factor the mean over its tokens hides it
 MATCH_SCALE = 8.0
 
@@ -102,7 +103,7 @@ def scores(model: nn.Module, ids_BT: Tensor, start_B: Tensor, length_B: Tensor) 
     if readout(model) == "match":
         came_BTD = trunk.get_input_embeddings()(ids_BT)[:, 1:]
         match_BT = cast(nn.Module, model.match)(hidden_BTD[:, :-1] * came_BTD)[..., 0].float()
-        value_BT = MATCH_SCALE * (value_BT + nn.functional.pad(match_BT, (1, 0)))
+        value_BT = float(getattr(model.config, SCALE, MATCH_SCALE)) * (value_BT + nn.functional.pad(match_BT, (1, 0)))
     position_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
     answer_BT = (position_T >= start_B[:, None]) & (position_T < length_B[:, None])
     return (value_BT * answer_BT).sum(1) / answer_BT.sum(1).clamp(min=1) - offset

@@ -11,8 +11,9 @@ earlier stage that gives the same bytes changes nothing, and the artifact is reu
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,14 @@ from tasks.artifacts.ref import ArtifactRef, SourceEntry
 from tasks.child import Job
 from tasks.failures import BadConfig
 from tasks.inputs import Inputs
-from tasks.launch import run_child
+from tasks.launch import LOG, run_child
 from tasks.live import Live
 from tasks.run import Run
+from tasks.slots import hold_slots
 from tasks.sources import WORLD, describe, find_files, path_settings
+from tasks.stage_log import StageLog
 
+OPTIONAL = {"world", "candidates"}  # stages that a recipe may be without
 StageFunction = Callable[[Any, Inputs, Path, Live], dict[str, Any]]
 
 
@@ -49,6 +53,7 @@ class Stage:
     makes: str
     needs: Mapping[str, str] = field(default_factory=dict)
     accelerate: bool = False
+    gpu: bool = False
 
     @property
     def name(self) -> str:
@@ -76,9 +81,9 @@ class Stage:
         try:
             plan = self.plan(run.store, config, refs, run.config.data_root)
             ref = None if self.name in run.forced else self._reusable(run, plan.key)
-            state = "Reused" if ref else "Completed"
+            state = "Reused"
             if ref is None:
-                ref = self._make(run, config, refs, plan)
+                ref, state = self._make(run, config, refs, plan)
             metrics = run.store.manifest(ref).metrics
         except BaseException as error:
             state = "Failed" if isinstance(error, Exception) else "Cancelled"
@@ -100,55 +105,85 @@ class Stage:
             return None
         return ref
 
-    def _make(self, run: Run, config: Strict, refs: Mapping[str, ArtifactRef], plan: Plan) -> ArtifactRef:
+    def _make(self, run: Run, config: Strict, refs: Mapping[str, ArtifactRef], plan: Plan) -> tuple[ArtifactRef, str]:
         store = run.store
         with store.lease(self.name, plan.key) as lease:
             if self.name not in run.forced and (ref := self._reusable(run, plan.key)):
-                return ref  # another run finished it while this one waited
-            started, begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
-            out, work = store.stage_out(lease), store.work(self.name, plan.key)
-            job = Job(
-                module=self.function.__module__,
-                stage=self.name,
-                config=config.model_dump(mode="json"),
-                folders={name: str(store.open(ref)) for name, ref in refs.items()},
-                refs=dict(refs),
-                sources={value: [str(path) for path in paths] for value, paths in plan.files.items()},
-                metrics={name: store.manifest(ref).metrics for name, ref in refs.items()},
-                out=str(out),
-                work=str(work),
-                result=str(work / "result.json"),
-                processes=self.launch(config).processes if self.accelerate else 1,
-            )
-            outcome = run_child(
-                job, self.launch(config), self.accelerate, lambda event: run.event(self.name, event), lease.check
-            )
-            draft = Draft(
-                stage=self.name,
-                version=self.version,
-                kind=self.makes,
-                key=plan.key,
-                parents=dict(refs),
-                sources=plan.sources,
-                config=config.model_dump(mode="json"),
-                metrics=outcome.metrics or {},
-                seed=getattr(config, "seed", None),
-                device=outcome.device,
-                started=started,
-                seconds=round(time.monotonic() - begin, 3),
-            )
-            ref = store.commit(out, draft, lease)
+                return ref, "Reused"  # another run finished it while this one waited
+            out = store.stage_out(lease)
+            try:
+                job = self._job(run, config, refs, plan, out)
+                run.working(self.name, plan.key, Path(job.work))
+                log = StageLog(self.name, run.record.folder / f"{self.name}.log", Path(job.work) / LOG)
+
+                def check() -> None:
+                    log.follow()
+                    lease.check()
+
+                with log.attempt(run.listeners), self._slots(run, config, job, lease.check) as devices:
+                    started, begin = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
+                    launch, on_event = self.launch(config), partial(run.event, self.name)
+                    outcome = run_child(job, launch, self.accelerate, on_event, check, devices)
+                draft = Draft(
+                    stage=self.name,
+                    version=self.version,
+                    kind=self.makes,
+                    key=plan.key,
+                    parents=dict(refs),
+                    sources=plan.sources,
+                    config=config.model_dump(mode="json"),
+                    metrics=outcome.metrics or {},
+                    seed=getattr(config, "seed", None),
+                    device=outcome.device,
+                    started=started,
+                    seconds=round(time.monotonic() - begin, 3),
+                )
+                ref = store.commit(out, draft, lease)
+            except BaseException:
+                store.unstage(lease)
+                raise
             store.clear_work(self.name, plan.key)
-            return ref
+            return ref, "Completed"
+
+    def _job(self, run: Run, config: Strict, refs: Mapping[str, ArtifactRef], plan: Plan, out: Path) -> Job:
+        """What the child process is told; its inputs are verified here."""
+        store, work = run.store, run.store.work(self.name, plan.key)
+        return Job(
+            module=self.function.__module__,
+            stage=self.name,
+            config=config.model_dump(mode="json"),
+            folders={name: str(store.open(ref)) for name, ref in refs.items()},
+            refs=dict(refs),
+            sources={value: [str(path) for path in paths] for value, paths in plan.files.items()},
+            metrics={name: store.manifest(ref).metrics for name, ref in refs.items()},
+            out=str(out),
+            work=str(work),
+            result=str(work / "result.json"),
+            processes=self.launch(config).processes if self.accelerate else 1,
+        )
+
+    def _slots(
+        self, run: Run, config: Strict, job: Job, check: Callable[[], None]
+    ) -> AbstractContextManager[Mapping[str, str]]:
+        """The devices of a stage that computes with a model; others need none and wait for nobody."""
+        if not (self.accelerate or self.gpu):
+            return nullcontext({})
+
+        def say(text: str) -> None:
+            Live(Path(job.work)).say(text)  # for `plumbline status`
+            run.event(self.name, {"event": "say", "text": text})
+
+        record = run.record
+        return hold_slots(self.name, self.launch(config), job.processes, record.run, record.flow_run, say, check)
 
     @staticmethod
     def launch(config: Strict) -> LaunchConfig:
         return getattr(config, "launch", LaunchConfig())
 
     def check_inputs(self, refs: Mapping[str, ArtifactRef | None]) -> dict[str, ArtifactRef]:
-        """Refuse unknown or missing inputs; ``world`` may be absent."""
+        """Refuse unknown or missing inputs; what some recipes do not have may be absent."""
         given = {name: ref for name, ref in refs.items() if ref is not None}
-        unknown, missing = set(given) - set(self.needs), set(self.needs) - set(given) - {"world"}
+        unknown, missing = set(given) - set(self.needs), set(self.needs) - set(given) - OPTIONAL
         if unknown or missing:
             raise BadConfig(f"{self.name}: inputs missing {sorted(missing)}, unknown {sorted(unknown)}")
         return given
@@ -171,16 +206,22 @@ class Stage:
 
 
 def stage(
-    *, version: int, makes: str, needs: Mapping[str, str] | None = None, accelerate: bool = False
+    *,
+    version: int,
+    makes: str,
+    needs: Mapping[str, str] | None = None,
+    accelerate: bool = False,
+    gpu: bool = False,
 ) -> Callable[[StageFunction], Stage]:
     """Turn a stage function into a Stage.
 
     version: raise it when the code makes different bytes from the same inputs.
     makes: kind of the artifact.  needs: input name → stage that makes it.
-    accelerate: start under ``accelerate launch`` instead of plain Python.
+    accelerate: start under ``accelerate launch`` instead of plain Python, on one GPU a process where there are any.
+    gpu: computes with a model in one plain process, and takes a GPU where there is one.
     """
 
     def decorate(function: StageFunction) -> Stage:
-        return Stage(function, version, makes, dict(needs or {}), accelerate)
+        return Stage(function, version, makes, dict(needs or {}), accelerate, gpu)
 
     return decorate

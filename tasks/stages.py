@@ -7,6 +7,7 @@ imports no torch.
 from pathlib import Path
 from typing import Any
 
+from configs.schema.candidates import CandidateConfig
 from configs.schema.corpus import CorpusConfig
 from configs.schema.evaluate import EvaluateConfig, ReportConfig
 from configs.schema.finetune import FinetuneConfig
@@ -63,16 +64,24 @@ def finetune(config: FinetuneConfig, inputs: Inputs, out: Path, live: Live) -> M
     return train(config, inputs, out, live)
 
 
-@stage(version=1, makes="rankings", needs={"world": "world", "base": "pretrain", "finetuned": "finetune"})
+@stage(version=1, makes="candidates", needs={"world": "world", "base": "pretrain", "finetuned": "finetune"}, gpu=True)
+def candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
+    """Sample K answers to each prompt from the fine-tuned model, to be ranked."""
+    from tasks.candidates.sample import sample_candidates
+
+    return sample_candidates(config, inputs, out, live)
+
+
+@stage(version=1, makes="rankings", needs={"world": "world", "candidates": "candidates"})
 def rank(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
-    """Collect rankings of K answers a prompt: from data sets, or sampled and ranked by a program."""
+    """Collect rankings of K answers a prompt: from data sets, and of the candidates by a program or by people."""
     from tasks.rank.build import build_rankings
 
     return build_rankings(config, inputs, out, live)
 
 
 @stage(
-    version=1,
+    version=2,  # the scale of the match readout stands in config.json
     makes="reward",
     needs={"base": "pretrain", "finetuned": "finetune", "rankings": "rank"},
     accelerate=True,
@@ -108,6 +117,7 @@ def ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
         "reward": "reward",
         "aligned": "ppo",
     },
+    gpu=True,
 )
 def evaluate(config: EvaluateConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
     """Compare base, fine-tuned and aligned model on held-out text and prompts."""
@@ -124,6 +134,7 @@ def evaluate(config: EvaluateConfig, inputs: Inputs, out: Path, live: Live) -> M
         "tokenizer": "tokenizer",
         "base": "pretrain",
         "finetuned": "finetune",
+        "candidates": "candidates",
         "rankings": "rank",
         "reward": "reward",
         "aligned": "ppo",
@@ -137,7 +148,9 @@ def report(config: ReportConfig, inputs: Inputs, out: Path, live: Live) -> Metri
     return build_report(config, inputs, out, live)
 
 
-ALL: tuple[Stage, ...] = (world, corpus, tokenizer, pretrain, finetune, rank, reward, ppo, evaluate, report)
+ALL: tuple[Stage, ...] = (
+    world, corpus, tokenizer, pretrain, finetune, candidates, rank, reward, ppo, evaluate, report,
+)  # fmt: skip
 BY_NAME: dict[str, Stage] = {item.name: item for item in ALL}
 
 

@@ -2,10 +2,12 @@
 
 Run as a file (``python -I -S supervisor.py GRACE PIDFILE COMMAND…``) so that it starts in milliseconds. Its stdin
 is a pipe held by the parent: when the parent ends in any way, even by SIGKILL, the pipe closes, the group gets
-SIGTERM, and after GRACE seconds SIGKILL. ``accelerate launch`` does not forward signals: the group is signalled.
+SIGTERM, and soon SIGKILL. A parent that lives and wants the group to end writes STOP first, and the group has GRACE
+seconds to save a checkpoint. ``accelerate launch`` does not forward signals: the group is signalled.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -13,6 +15,10 @@ import signal
 import subprocess
 import sys
 import time
+
+STOP = b"stop"
+PR_SET_CHILD_SUBREAPER = 36
+ORPHAN_GRACE = 1.2  # seconds; a machine whose run was killed is free again two seconds later
 
 
 def start_ticks(pid: int) -> str:
@@ -50,21 +56,32 @@ def end_group(group: int, grace: float) -> None:
             time.sleep(0.02)
 
 
+def adopt_orphans() -> None:
+    """Become the parent of ranks whose launcher died (Linux): only a parent can clear them away, and as long as they
+    are not, their group looks alive. Process 1 of a container often clears nothing away.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def main() -> int:
     grace, pidfile, command = float(sys.argv[1]), sys.argv[2], sys.argv[3:]
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, signal.SIG_IGN)  # the parent alone decides, by closing stdin
+        # The parent alone decides, by closing stdin. A handler and not SIG_IGN, which the command would inherit
+        signal.signal(sign, lambda number, frame: None)
+    adopt_orphans()
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     with open(pidfile + ".new", "w", encoding="ascii") as file:  # noqa: PTH123
         json.dump({"group": child.pid, "ticks": start_ticks(child.pid)}, file)
     os.replace(pidfile + ".new", pidfile)  # noqa: PTH105
     while child.poll() is None:
         readable, _, _ = select.select([sys.stdin], [], [], 0.05)
-        if readable and not os.read(0, 4096):
-            end_group(child.pid, grace)
+        if readable:
+            asked = os.read(0, len(STOP)) == STOP
+            end_group(child.pid, grace if asked else min(grace, ORPHAN_GRACE))
             child.wait()
             return 143
-    end_group(child.pid, grace=2.0)  # ranks that outlived their launcher
+    end_group(child.pid, min(grace, ORPHAN_GRACE))  # ranks that outlived their launcher
     code = child.returncode
     return 128 - code if code < 0 else code
 

@@ -1,5 +1,7 @@
-"""For tests of resume: a run that dies after a given step, its folders, and their bytes."""
+"""For tests of resume: a run that dies, or is asked to stop, after a given step; its folders, and their bytes."""
 
+import os
+import signal
 from pathlib import Path
 
 from tasks.live import Live
@@ -17,6 +19,14 @@ class DiesAt(Live):
     def progress(self, done: int, total: int, unit: str, **values: float) -> None:
         if done == self.at:
             raise Killed
+
+
+class StopsAt(DiesAt):
+    """Is asked to stop, by SIGTERM, when a step has been finished."""
+
+    def progress(self, done: int, total: int, unit: str, **values: float) -> None:
+        if done == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def new_folder(tmp_path: Path, name: str) -> Path:

@@ -2,10 +2,10 @@
 
     python benchmarks/orchestration/idle_rerun.py [--recipe nano] [--repeats 5] [--json]
 
-Both sides are whole commands in the same environment, one after the other: `plumbline run RECIPE` when every stage can be
-reused (verification of every artifact included), and a process that runs an empty Prefect flow with the same settings.
-With --json the last line is {"seconds", "inverse_seconds", "rerun_s", "prefect_s", "stages", "torch_imported"}: medians of
-the differences and of both sides.
+Both sides are whole commands in the same environment, one after the other: `plumbline run RECIPE` when every stage can
+be reused (verification of every artifact included), and a process that runs an empty Prefect flow with the same
+settings. With --json the last line is {"seconds", "inverse_seconds", "rerun_s", "prefect_s", "stages",
+"torch_imported"}: medians of the differences and of both sides.
 """
 
 import argparse

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
+from configs.schema.candidates import CandidateConfig
 from configs.schema.corpus import CorpusConfig
 from configs.schema.evaluate import EvaluateConfig, ReportConfig
 from configs.schema.finetune import FinetuneConfig
@@ -16,7 +17,7 @@ from configs.schema.tokenizer import TokenizerConfig
 from configs.schema.world import WorldConfig
 
 StageName = Literal[
-    "world", "corpus", "tokenizer", "pretrain", "finetune", "rank", "reward", "ppo", "evaluate", "report"
+    "world", "corpus", "tokenizer", "pretrain", "finetune", "candidates", "rank", "reward", "ppo", "evaluate", "report"
 ]
 STAGES: tuple[StageName, ...] = StageName.__args__  # type: ignore[attr-defined]
 
@@ -36,11 +37,19 @@ class AlignConfig(Strict):
         unit="path",
         keyed=False,
     )
+    price_per_hour: float | None = setting(
+        None,
+        "Price of a device (a GPU, or a process without one) for an hour; the summary of a run then shows its cost.",
+        unit="currency/h",
+        keyed=False,
+        ge=0,
+    )
     world: WorldConfig | None = setting(None, "The small world; empty with real data.")
     corpus: CorpusConfig = setting(..., "Corpus stage.")
     tokenizer: TokenizerConfig = setting(TokenizerConfig(), "Tokenizer stage.")
     pretrain: PretrainConfig = setting(PretrainConfig(), "Pretrain stage.")
     finetune: FinetuneConfig = setting(..., "Finetune stage.")
+    candidates: CandidateConfig | None = setting(None, "Answers to be ranked; empty when data sets bring the rankings.")
     rank: RankConfig = setting(..., "Rank stage.")
     reward: RewardConfig = setting(RewardConfig(), "Reward stage.")
     ppo: PPOConfig = setting(..., "PPO stage.")
@@ -56,7 +65,7 @@ class AlignConfig(Strict):
         if not isinstance(values, dict):
             return values
         seed = values.get("seed", 0)
-        seeded = ("world", "corpus", "pretrain", "finetune", "rank", "reward", "ppo", "evaluate")
+        seeded = ("world", "corpus", "pretrain", "finetune", "candidates", "rank", "reward", "ppo", "evaluate")
         filled = dict(values)
         title = values.get("report") or {}
         if isinstance(title, dict) and not title.get("title"):
@@ -101,11 +110,24 @@ def _contradictions(config: AlignConfig) -> list[str]:
         )
     if ppo.batch % ppo.minibatch:
         problems.append(f"ppo.batch={ppo.batch} is not a multiple of ppo.minibatch={ppo.minibatch}")
-    if not config.rank.sources and config.rank.sampled is None:
-        problems.append("rank.sources is empty and rank.sampled is not set: name a data set of rankings, or sample")
+    problems += _unranked(config)
     if config.world is None:
         problems += [f"{where} names {path!r}, but the recipe has no world" for where, path in world_paths(config)]
     return problems
+
+
+def _unranked(config: AlignConfig) -> list[str]:
+    """Candidates without a ranker, a ranker without candidates, or nothing to rank at all."""
+    rank = config.rank
+    if config.candidates is None and rank.ranker is not None:
+        return [f"rank.ranker={rank.ranker} without candidates: add a candidates block, or set rank.ranker=null"]
+    if config.candidates is not None and rank.ranker is None:
+        return ["candidates are sampled and rank.ranker is not set: say who ranks them (rubric, shortest, people)"]
+    if config.candidates is None and not rank.sources:
+        return ["rank.sources is empty and candidates is not set: name a data set of rankings, or sample"]
+    if rank.people.path is not None and rank.ranker != "people":
+        return [f"rank.people.path={rank.people.path!r}, but rank.ranker={rank.ranker}: set rank.ranker=people"]
+    return []
 
 
 def world_paths(config: AlignConfig) -> list[tuple[str, str]]:

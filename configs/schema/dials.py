@@ -1,6 +1,9 @@
 """The settings that a person most often turns, for the form in the Prefect UI."""
 
 import json
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
 
 from configs.schema.strict import Strict, setting
 
@@ -16,8 +19,21 @@ TURNS = {
 }
 
 
+def _draw(schema: dict[str, Any]) -> None:
+    """Make the form show plain inputs with limits and units: what may be null is drawn as a choice of types."""
+    for name, field in schema["properties"].items():
+        some, _ = field.pop("anyOf")
+        field.pop("default")
+        field.pop("keyed")
+        least = f"≥ {some['minimum']}" if "minimum" in some else ""
+        hints = ", ".join(hint for hint in (field.pop("unit"), least) if hint)
+        field.update(some, title=name, description=f"{field['description']} [{hints}]")
+
+
 class Dials(Strict):
     """A few settings by name; what is left empty stays as the recipe says. Everything else: overrides."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra=_draw)
 
     seed: int | None = setting(None, "Seed of every stage.", ge=0)
     data_root: str | None = setting(None, "Folder that ${data_root} stands for in the recipe.", unit="path")

@@ -11,7 +11,10 @@ class LaunchConfig(Strict):
     accelerate_config: str | None = setting(
         None, "Accelerate config file that replaces processes (see configs/launch).", unit="path", keyed=False
     )
+    device_class: str | None = setting(
+        None, "Class of GPU to run on, nvidia-h200 (see plumbline slots); any that is free when empty.", keyed=False
+    )
     retries: int = setting(2, "Retries after a transient failure.", unit="attempts", keyed=False, ge=0)
     grace_seconds: float = setting(
-        20.0, "Time between SIGTERM and SIGKILL to save a checkpoint.", unit="s", keyed=False, gt=0
+        7.0, "Time between SIGTERM and SIGKILL to save a checkpoint.", unit="s", keyed=False, gt=0
     )

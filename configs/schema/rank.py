@@ -1,32 +1,45 @@
-"""Rank stage: candidates and their rankings, split by prompt."""
+"""Rank stage: rankings of K answers a prompt, from data sets, programs and people, split by prompt."""
 
 from typing import Literal
 
 from configs.schema.launch import LaunchConfig
-from configs.schema.sources import PromptSource, RankingSource
+from configs.schema.sources import RankingSource
 from configs.schema.strict import Strict, setting
 
 
-class CandidateConfig(Strict):
-    """Answers sampled from the fine-tuned model, ranked by a program."""
+class PeopleConfig(Strict):
+    """Rankings by people: the run waits until they are in. The file's content, and nothing here, is in the key."""
 
-    prompts: PromptSource = setting(..., "Prompts to answer.")
-    candidates: int = setting(4, "Answers a prompt (K).", unit="answers", ge=2)
-    temperature: float = setting(1.0, "Sampling temperature.", gt=0)
-    max_new_tokens: int = setting(64, "Longest answer.", unit="tokens", ge=1)
-    batch: int = setting(
-        256, "Answers sampled at once; each group of so many has its own random numbers.", unit="answers", ge=1
+    target: int | None = setting(
+        None,
+        "Prompts to be ranked before the run goes on; all of them when empty.",
+        unit="prompts",
+        keyed=False,
+        ge=1,
     )
-    ranker: Literal["rubric", "shortest"] = setting(
-        "rubric", "Program that ranks: the small world's rubric, or length."
+    deadline_hours: float | None = setting(
+        None,
+        "Longest wait, from when these candidates were first given out; for ever when empty.",
+        unit="h",
+        keyed=False,
+        gt=0,
+    )
+    on_deadline: Literal["use", "fail"] = setting(
+        "fail", "At the deadline, short of the target: use the rankings that are there, or fail.", keyed=False
+    )
+    path: str | None = setting(
+        None, "Candidates with their ranks filled in; when empty, the run asks for them.", unit="path", keyed=False
     )
 
 
 class RankConfig(Strict):
-    """Rankings from data sets, from sampled candidates, or both."""
+    """Rankings from data sets, of sampled candidates, or both."""
 
     sources: list[RankingSource] = setting([], "Data sets of rankings.")
-    sampled: CandidateConfig | None = setting(None, "Candidates sampled from the fine-tuned model.")
+    ranker: Literal["rubric", "shortest", "people"] | None = setting(
+        None, "Who ranks the sampled candidates: the small world's rubric, length, or people."
+    )
+    people: PeopleConfig = setting(PeopleConfig(), "What is asked of people, with ranker: people.", keyed=False)
     heldout: float = setting(0.12, "Share of prompts held out of reward training.", unit="share", gt=0, lt=1)
     seed: int | None = setting(None, "Seed; the recipe's seed when empty.")
     launch: LaunchConfig = setting(LaunchConfig(), "How the stage is started.", keyed=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
-    "torch", "transformers", "peft", "trl", "accelerate", "datasets", "prefect", "tokenizers", "numpy", "rensa",
+    "torch", "transformers", "peft", "trl", "accelerate", "datasets", "prefect", "tokenizers", "numpy", "numba",
 )  # fmt: skip
 
 

@@ -188,6 +188,10 @@ class Store:
             remove(leftover)
         return staging(self.scratch, f"{lease.key}.{lease.fence:08d}") / CONTENT
 
+    def unstage(self, lease: Lease) -> None:
+        """Remove what was written under this lease and never committed; checkpoints are in the working folder."""
+        remove(self.scratch / "tmp" / f"{lease.key}.{lease.fence:08d}")
+
     def commit(self, content: Path, draft: Draft, lease: Lease) -> ArtifactRef:
         """Make a folder's files the newest generation of the lease's key, all of it or nothing, durable on return.
 

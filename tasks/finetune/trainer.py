@@ -64,6 +64,7 @@ def train(
     if progress.step >= config.steps:
         return
     disable_progress_bar()
+    live.start_at(progress.step, "steps")
     with StopRequest() as stop:
         watch = Watch(config, model, optimizer, checkpoint, progress, live, stop)
         trainer = QuietTrainer(
@@ -208,9 +209,10 @@ class Watch(TrainerCallback):
             )
         progress.curve.add(progress.step, **values)
         due = progress.step % config.checkpoint.every == 0 or progress.step == config.steps
-        if (due or self._stop.asked) and state.is_world_process_zero:
+        stopping = self._stop.agreed()
+        if (due or stopping) and state.is_world_process_zero:
             self._save()
-        if self._stop.asked:
+        if stopping:
             raise LostWorker(f"finetune was asked to stop; step {progress.step} is saved")
         rate = (progress.step - self._first) * config.batch / max(time.monotonic() - self._began, 1e-9)
         self._live.progress(progress.step, config.steps, "steps", **values, rows_s=round(rate, 1))

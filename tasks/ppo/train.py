@@ -10,6 +10,8 @@ from safetensors.torch import save_file
 
 from configs.schema.ppo import PPOConfig
 from tasks.chat import copy_tokenizer, load_tokenizer
+from tasks.checkpoint import StopRequest
+from tasks.failures import LostWorker
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_base, load_chat_model
@@ -30,7 +32,7 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
 
     Resumes from checkpoints in ``live.work``; killed and resumed gives the bytes of an uninterrupted run. A KL
     over ``config.kl.limit`` ends training early, which the metric ``stopped`` says. Raises BadConfig, BadData
-    for prompts, and Diverged when a gradient or a reward is not finite.
+    for prompts, Diverged when a gradient or a reward is not finite, and LostWorker when it was asked to stop.
     """
     processes = Processes(Accelerator())
     tokenizer = load_tokenizer(inputs.folders["finetuned"])
@@ -42,8 +44,7 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     learner = Learner.create(config, model, processes.device)
 
     checkpoints = live.work / "checkpoints"
-    if learner.restore(checkpoints):
-        live.say(f"resumed after {learner.iteration} iterations")
+    learner.restore(checkpoints)
     if learner.start is None:
         learner.start = measure(roles, learner, prompts.heldout).plain()
     optimise(roles, learner, checkpoints, live)
@@ -75,20 +76,25 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
 def optimise(roles: Roles, learner: Learner, checkpoints: Path, live: Live) -> None:
     """Iterate to the end or to the KL limit, with a checkpoint every so many iterations and at the end."""
     config, processes = roles.config, roles.processes
-    while learner.iteration < config.iterations:
-        began = time.monotonic()
-        row = iterate(roles, learner)
-        if row is None:
-            live.say(f"stopped: {learner.stopped}")
-            return
-        learner.curve.append(row)
-        shown = {name: row[name] for name in ("reward", "kl", "entropy", "clip_fraction", "length")}
-        pace = config.batch / (time.monotonic() - began)
-        if learner.iteration == config.iterations or learner.iteration % config.checkpoint.every == 0:
-            if processes.main:
-                learner.save(checkpoints, config.checkpoint.keep)
-            processes.wait()
-        live.progress(learner.iteration, config.iterations, "iterations", **shown, samples_s=pace)
+    live.start_at(learner.iteration, "iterations")
+    with StopRequest() as stop:
+        while learner.iteration < config.iterations:
+            began = time.monotonic()
+            row = iterate(roles, learner)
+            if row is None:
+                live.say(f"stopped: {learner.stopped}")
+                return
+            learner.curve.append(row)
+            shown = {name: row[name] for name in ("reward", "kl", "entropy", "clip_fraction", "length")}
+            pace = config.batch / (time.monotonic() - began)
+            stopping = stop.agreed()
+            if learner.iteration == config.iterations or learner.iteration % config.checkpoint.every == 0 or stopping:
+                if processes.main:
+                    learner.save(checkpoints, config.checkpoint.keep)
+                processes.wait()
+            if stopping:
+                raise LostWorker(f"ppo was asked to stop; iteration {learner.iteration} is saved")
+            live.progress(learner.iteration, config.iterations, "iterations", **shown, samples_s=pace)
 
 
 def _perplexities(

@@ -119,6 +119,7 @@ def _train(
     loss_of = NextTokenLoss(model.train(), plain_head=config.base is None)
     loss_of, optimizer = accelerator.prepare(loss_of, optimizer)
     order = DataOrder(len(rows), config.batch, _seed(config))
+    live.start_at(run.step, "steps")
     clock = Clock(run.tokens)
     with StopRequest() as stop:
         while run.step < config.steps:
@@ -128,10 +129,11 @@ def _train(
             values = _step(config, loss_of, optimizer, lay_out(mine, pad_id, config.context), tokens, run, accelerator)
             run.step, run.tokens = run.step + 1, run.tokens + tokens
             run.curve.add(run.step, **values)
-            due = run.step % config.checkpoint.every == 0 or run.step == config.steps or stop.asked
+            stopping = stop.agreed()
+            due = run.step % config.checkpoint.every == 0 or run.step == config.steps or stopping
             if due and accelerator.is_main_process:
                 _save(folder, model, optimizer, run, config.checkpoint.keep)
-            if stop.asked:
+            if stopping:
                 raise LostWorker(f"pretrain was asked to stop; step {run.step} is saved")
             live.progress(run.step, config.steps, "steps", **values, tok_s=clock.rate(run.tokens))
     model.eval()

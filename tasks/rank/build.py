@@ -1,4 +1,4 @@
-"""The rank stage: rankings of K candidates a prompt, from data sets and from sampled answers, split by prompt."""
+"""The rank stage: rankings of K answers a prompt, from data sets and of sampled candidates, split by prompt."""
 
 import hashlib
 import json
@@ -10,9 +10,12 @@ from typing import Any
 
 from configs.schema.rank import RankConfig
 from configs.schema.sources import RankingSource
-from tasks.failures import BadData
+from tasks.candidate_rows import Candidates, count, read_candidates
+from tasks.failures import BadConfig, BadData
 from tasks.inputs import Inputs
 from tasks.live import Live
+from tasks.rank.people import read_people
+from tasks.rank.ranker import rank_by_program
 from tasks.rank.read import Rejected, read_source
 from tasks.rankings import RankedPrompt, length_baseline, longer_wins, pairs, tied_pairs, write_rankings
 
@@ -29,11 +32,9 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
         items, rejected = items + found, rejected + bad
         live.say(f"{source.path}: {len(found)} rankings, {len(bad)} rows quarantined")
     sampled: dict[str, int] = {}
-    if config.sampled is not None:
-        from tasks.rank.candidates import sample_rankings  # torch, only when there is something to sample
-
-        answers, sampled = sample_rankings(config.sampled, config.seed or 0, inputs, live)
-        items += answers
+    if config.ranker is not None:
+        candidates = read_candidates(inputs.folders["candidates"])
+        items, sampled = items + _rank(config, candidates, inputs), count(candidates)
     unique = list({item.id: item for item in items}.values())
     train, heldout = split_by_prompt(unique, config.heldout, config.seed or 0)
     write_rankings(out, "train", train)
@@ -49,6 +50,14 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
         "candidates_sampled": sampled.get("answers", 0),
         "length_baseline": report["length_baseline"],
     }
+
+
+def _rank(config: RankConfig, candidates: list[Candidates], inputs: Inputs) -> list[RankedPrompt]:
+    if config.ranker != "people":
+        return rank_by_program(config.ranker or "", candidates)
+    if config.people.path is None:
+        raise BadConfig("rank.ranker=people, but rank.people.path is empty: the flow asks for it before this stage")
+    return [item for file in inputs.sources[config.people.path] for item in read_people(file, candidates)]
 
 
 def _read(source: RankingSource, files: list[Path], seed: str) -> tuple[list[RankedPrompt], list[Rejected]]:

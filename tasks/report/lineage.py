@@ -10,7 +10,10 @@ DIGEST = 10  # hex digits shown; 40 bits tell a store's artifacts apart
 
 @dataclass(frozen=True)
 class Node:
-    """A stage: name, the report's name for its artifact, what it makes and reads, where it is drawn."""
+    """A stage: name, the report's name for its artifact, what it makes and reads, where it is drawn.
+
+    optional: some recipes are without it; it is then not drawn.
+    """
 
     stage: str
     input: str
@@ -18,6 +21,7 @@ class Node:
     reads: tuple[str, ...]
     place: int
     branch: int = 0
+    optional: bool = False
 
 
 NODES = (
@@ -25,11 +29,12 @@ NODES = (
     Node("tokenizer", "tokenizer", "tokenizer", ("corpus",), 1),
     Node("pretrain", "base", "model", ("corpus", "tokenizer"), 2),
     Node("finetune", "finetuned", "adapter", ("pretrain",), 3),
-    Node("rank", "rankings", "rankings", ("pretrain", "finetune"), 4, 1),
-    Node("reward", "reward", "reward", ("pretrain", "finetune", "rank"), 5, 1),
-    Node("ppo", "aligned", "adapter", ("pretrain", "finetune", "reward"), 6),
-    Node("evaluate", "evaluation", "evaluation", ("corpus", "pretrain", "finetune", "reward", "ppo"), 7),
-    Node("report", "", "report", ("all of these",), 8),
+    Node("candidates", "candidates", "candidates", ("pretrain", "finetune"), 4, 1, optional=True),
+    Node("rank", "rankings", "rankings", ("candidates",), 5, 1),
+    Node("reward", "reward", "reward", ("pretrain", "finetune", "rank"), 6, 1),
+    Node("ppo", "aligned", "adapter", ("pretrain", "finetune", "reward"), 7),
+    Node("evaluate", "evaluation", "evaluation", ("corpus", "pretrain", "finetune", "reward", "ppo"), 8),
+    Node("report", "", "report", ("all of these",), 9),
 )
 STAGE_OF = {node.input: node.stage for node in NODES if node.input}
 
@@ -38,7 +43,8 @@ ARROWS = (
     ("corpus", "tokenizer"),
     ("tokenizer", "pretrain"),
     ("pretrain", "finetune"),
-    ("finetune", "rank"),
+    ("finetune", "candidates"),
+    ("candidates", "rank"),
     ("finetune", "ppo"),
     ("rank", "reward"),
     ("reward", "ppo"),
@@ -77,8 +83,10 @@ class Picture:
 def lineage(refs: Mapping[str, ArtifactRef], present: Collection[str], wide: bool) -> Picture:
     """Lay the stages out from left to right (``wide``) or from top to bottom, for narrow screens."""
     size, step = ((96.0, 62.0), (115.0, 84.0)) if wide else ((132.0, 56.0), (160.0, 82.0))
-    boxes = {node.stage: _box(node, refs, present, wide, step) for node in NODES}
-    arrows = [_arrow(boxes[start], boxes[end], size, wide) for start, end in ARROWS]
+    drawn = [node for node in NODES if not node.optional or node.input in refs or node.input in present]
+    stages = {node.stage for node in drawn}
+    boxes = {node.stage: _box(node, stages, refs, present, wide, step) for node in drawn}
+    arrows = [_arrow(boxes[start], boxes[end], size, wide) for start, end in ARROWS if {start, end} <= stages]
     width = max(box.x for box in boxes.values()) + size[0] + 2
     height = max(box.y for box in boxes.values()) + size[1] + 2
     return Picture("wide" if wide else "tall", width, height, *size, list(boxes.values()), arrows)
@@ -86,6 +94,7 @@ def lineage(refs: Mapping[str, ArtifactRef], present: Collection[str], wide: boo
 
 def _box(
     node: Node,
+    stages: Collection[str],
     refs: Mapping[str, ArtifactRef],
     present: Collection[str],
     wide: bool,
@@ -102,11 +111,17 @@ def _box(
         kind=ref.kind if ref else node.kind,
         digest="this page" if is_report else digest[:DIGEST] if digest else "" if here else "not given",
         full_digest=digest,
-        reads=", ".join(node.reads) or "raw text",
+        reads=_reads(node, stages),
         here=here,
         x=x + 1,
         y=y + 1,
     )
+
+
+def _reads(node: Node, stages: Collection[str]) -> str:
+    """Without candidates, rank reads data sets alone, as the corpus reads raw text alone."""
+    read = [name for name in node.reads if name in stages or node.stage == "report"]
+    return ", ".join(read) or {"corpus": "raw text", "rank": "data sets of rankings"}[node.stage]
 
 
 def _arrow(start: Box, end: Box, size: tuple[float, float], wide: bool) -> str:

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from configs.schema.reward import RewardConfig
 from tasks.failures import BadConfig
 from tasks.models import load_chat_model
-from tasks.scoring import READOUT, add_match
+from tasks.scoring import MATCH_SCALE, READOUT, SCALE, add_match
 
 
 def build_reward_model(
@@ -29,6 +29,8 @@ def build_reward_model(
     config.pad_token_id = tokenizer.pad_token_id
     config.name_or_path = ""
     setattr(config, READOUT, readout)
+    if readout == "match":
+        setattr(config, SCALE, MATCH_SCALE)
     for name in config.to_dict():
         if name.endswith(("dropout", "pdrop")):
             setattr(config, name, 0.0)

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from configs.schema.reward import RewardConfig
 from tasks.chat import load_tokenizer
 from tasks.checkpoint import (
+    StopRequest,
     load_checkpoint,
     optimizer_tensors,
     restore_optimizer,
@@ -24,7 +25,7 @@ from tasks.checkpoint import (
     rng_tensors,
     save_checkpoint,
 )
-from tasks.failures import BadData, Diverged
+from tasks.failures import BadData, Diverged, LostWorker
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.rankings import RankedPrompt, length_baseline, pair_accuracy, pairs, read_rankings
@@ -49,7 +50,7 @@ LOOKS = 4  # times that the held-out accuracy is taken during training
 def train_reward(config: RewardConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
     """Train on train.parquet, measure on heldout.parquet, write the model; returns the metrics.
 
-    Raises BadData when a side holds no pair, Diverged when a loss or gradient is not finite.
+    Raises BadData when a side holds no pair, Diverged when a loss or gradient is not finite, LostWorker when stopped.
     """
     accelerator = Accelerator()
     torch.manual_seed(config.seed or 0)
@@ -121,23 +122,28 @@ def _train(config: RewardConfig, parts: Parts, data: Data, live: Live) -> list[d
     looks = {steps * look // LOOKS for look in range(1, LOOKS + 1)}
     optimizer = adamw(list(parts.weights.values()), config.optimizer)
     folder = live.work / "checkpoints"
-    curve = _resume(folder, parts, optimizer, live)
-    done, began, tokens = len(curve), time.monotonic(), 0
-    for step in range(done, steps):
-        rate = config.optimizer.learning_rate * warmup_cosine(
-            step, steps, config.optimizer.warmup_steps, config.optimizer.min_rate
-        )
-        chosen = step_prompts(step, len(data.train), config.prompts_per_step, config.seed or 0)
-        mine = chosen[parts.accelerator.process_index :: parts.accelerator.num_processes]
-        batch = collate([data.train[index] for index in mine], data.pad_id) if mine else None
-        row = _step(config, parts, optimizer, batch, rate, step + 1)
-        if step + 1 in looks:
-            row["heldout_accuracy"] = heldout_accuracy(parts.model, data.items, data.heldout, data.pad_id)
-        curve.append(row)
-        tokens += int(batch.lengths_B.sum()) if batch else 0
-        live.progress(step + 1, steps, "steps", **_shown(row), tok_s=tokens / max(time.monotonic() - began, 1e-9))
-        if (step + 1) % config.checkpoint.every == 0 and step + 1 < steps:
-            _checkpoint(folder, parts, optimizer, curve, config.checkpoint.keep)
+    curve = _resume(folder, parts, optimizer)
+    live.start_at(len(curve), "steps")
+    began, tokens = time.monotonic(), 0
+    with StopRequest() as stop:
+        for step in range(len(curve), steps):
+            rate = config.optimizer.learning_rate * warmup_cosine(
+                step, steps, config.optimizer.warmup_steps, config.optimizer.min_rate
+            )
+            chosen = step_prompts(step, len(data.train), config.prompts_per_step, config.seed or 0)
+            mine = chosen[parts.accelerator.process_index :: parts.accelerator.num_processes]
+            batch = collate([data.train[index] for index in mine], data.pad_id) if mine else None
+            row = _step(config, parts, optimizer, batch, rate, step + 1)
+            if step + 1 in looks:
+                row["heldout_accuracy"] = heldout_accuracy(parts.model, data.items, data.heldout, data.pad_id)
+            curve.append(row)
+            tokens += int(batch.lengths_B.sum()) if batch else 0
+            stopping = stop.agreed()
+            if (step + 1) % config.checkpoint.every == 0 or step + 1 == steps or stopping:
+                _checkpoint(folder, parts, optimizer, curve, config.checkpoint.keep)
+            if stopping:
+                raise LostWorker(f"reward was asked to stop; step {step + 1} is saved")
+            live.progress(step + 1, steps, "steps", **_shown(row), tok_s=tokens / max(time.monotonic() - began, 1e-9))
     return curve
 
 
@@ -206,7 +212,7 @@ def _checkpoint(
     save_checkpoint(folder, len(curve), tensors | moments | rng_tensors(), {"curve": curve, "optimizer": values}, keep)
 
 
-def _resume(folder: Path, parts: Parts, optimizer: torch.optim.Optimizer, live: Live) -> list[dict[str, float]]:
+def _resume(folder: Path, parts: Parts, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
     """Restore weights, optimiser and generators; the rows of the steps that are done."""
     checkpoint = load_checkpoint(folder)
     if checkpoint is None:
@@ -216,7 +222,6 @@ def _resume(folder: Path, parts: Parts, optimizer: torch.optim.Optimizer, live: 
             weight.copy_(checkpoint.tensors[f"weight.{name}"])
     restore_optimizer(optimizer, checkpoint.tensors, checkpoint.values["optimizer"], "optimizer")
     restore_rng(checkpoint.tensors)
-    live.say(f"resumed at step {checkpoint.step}")
     return list(checkpoint.values["curve"])
 
 

@@ -66,6 +66,21 @@ def test_contradictions_name_both_settings() -> None:
     assert "finetune.max_length=999 exceeds pretrain.context" in text
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["candidates=null"], "rank.ranker=rubric without candidates"),
+        (["rank.ranker=null"], "rank.ranker is not set: say who ranks them"),
+        (["candidates=null", "rank.ranker=null", "rank.sources=[]"], "name a data set of rankings, or sample"),
+        (["rank.people.path=ranked.jsonl"], "but rank.ranker=rubric: set rank.ranker=people"),
+    ],
+)
+def test_candidates_and_their_ranker_come_together(changes: list[str], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        load_recipe("quickstart", changes)
+    assert load_recipe("quickstart", ["rank.ranker=people", "rank.people.path=ranked.jsonl"]).rank.ranker == "people"
+
+
 def test_a_world_path_without_a_world_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"corpus\.sources\.0\.path names 'world:documents.jsonl'"):
         load_recipe("quickstart", ["world=null"])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from configs.schema import STAGES
+from flows.history import wait_until_recorded
 from tasks.run import RunRecord, find_run, open_store, records
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -70,6 +71,7 @@ def test_second_run_reuses_everything_and_prefect_says_so() -> None:
     record = run()
     assert set(states(record).values()) == {"Reused"}
     assert [row["artifact"] for row in record.stages] == [row["artifact"] for row in first.stages]
+    assert wait_until_recorded(record.flow_run)
     with get_client(sync_client=True) as client:
         runs = [task for task in client.read_task_runs() if str(task.flow_run_id) == record.flow_run]
     assert {task.state.name for task in runs} == {"Reused"}
@@ -85,7 +87,7 @@ def test_rerun_from_reward_runs_exactly_what_depends_on_it() -> None:
 
 def test_one_leaf_of_finetune_changes_exactly_its_dependents() -> None:
     record = run("finetune.lora.alpha=16")
-    assert executed(record) == ["finetune", "rank", "reward", "ppo", "evaluate", "report"]
+    assert executed(record) == ["finetune", "candidates", "rank", "reward", "ppo", "evaluate", "report"]
 
 
 def test_force_of_one_stage_stops_where_bytes_are_equal() -> None:
@@ -123,7 +125,7 @@ def test_every_artifact_verifies_and_the_report_is_one_file() -> None:
 
 
 def test_status_json_has_the_promised_shape(capsys: pytest.CaptureFixture[str]) -> None:
-    from flows.show import print_status
+    from flows.status import print_status
 
     run()
     print_status(None, as_json=True)

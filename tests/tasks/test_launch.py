@@ -45,6 +45,12 @@ def toy(config: ToyConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, A
             time.sleep(60)
         case "surprise":
             raise ValueError("nobody expected this")
+        case "deaf":
+            return {"deaf": [sign.name for sign in signal.Signals if signal.getsignal(sign) is signal.SIG_IGN]}
+        case "go on":
+            live.start_at(80, "steps")
+        case "environment":
+            (out / "names.txt").write_text("\n".join(os.environ), encoding="utf-8")
     (out / "done.txt").write_text("done", encoding="utf-8")
     return {"answer": 42, "not_finite": float("nan")}
 
@@ -75,6 +81,15 @@ def test_metrics_and_events_come_back(tmp_path: Path) -> None:
     assert outcome.metrics == {"answer": 42, "not_finite": None}
     assert [(event["done"], event["total"], event["values"]) for event in events] == [(1, 2, {"loss": 1.5})]
     assert (tmp_path / "out" / "done.txt").read_text(encoding="utf-8") == "done"
+
+
+def test_a_child_gets_no_settings_of_prefect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:secret")
+    monkeypatch.setenv("PLUMBLINE_TEST_KEPT", "yes")
+    run(tmp_path, "environment")
+    names = (tmp_path / "out" / "names.txt").read_text(encoding="utf-8").splitlines()
+    assert "PLUMBLINE_TEST_KEPT" in names
+    assert [name for name in names if name.startswith("PREFECT_")] == []
 
 
 @pytest.mark.parametrize(
@@ -147,6 +162,22 @@ def test_a_new_attempt_ends_what_an_earlier_one_left(tmp_path: Path) -> None:
     (tmp_path / "work" / "child.json").write_text(json.dumps(found), encoding="ascii")
     run(tmp_path, "finish")
     assert gone(orphan.pid, seconds=5)
+
+
+def test_a_child_hears_the_signals_that_ask_it_to_end(tmp_path: Path) -> None:
+    deaf = run(tmp_path, "deaf").metrics["deaf"]
+    assert not {"SIGTERM", "SIGHUP", "SIGINT"} & set(deaf)
+
+
+def test_a_second_attempt_says_what_was_lost(tmp_path: Path) -> None:
+    job(tmp_path, "go on")
+    reached = {"event": "progress", "done": 93, "total": 100, "unit": "steps", "values": {}, "time": 0.0}
+    (tmp_path / "work" / "events.jsonl").write_text(json.dumps(reached) + "\n", encoding="utf-8")
+    events: list[dict[str, Any]] = []
+    run(tmp_path, "go on", events)
+    (said,) = [event for event in events if event["event"] == "say"]
+    assert said["text"] == "goes on at step 80; 13 steps lost"
+    assert (said["resumed_at"], said["lost_steps"]) == (80, 13)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -58,8 +58,11 @@ def test_match_starts_as_the_logit_of_what_came_and_survives_the_folder(tmp_path
     assert reward_scores(model, [Conversation(ids, 2)], 0)[0] == pytest.approx(float(expected), rel=1e-4)
     torch.nn.init.normal_(model.match.weight)
     model.save_pretrained(tmp_path / "saved")
-    found = reward_scores(load_reward(tmp_path / "saved"), [Conversation(ids, 2)], 0)
+    loaded = load_reward(tmp_path / "saved")
+    found = reward_scores(loaded, [Conversation(ids, 2)], 0)
     assert torch.equal(found, reward_scores(model, [Conversation(ids, 2)], 0))
+    loaded.config.plumbline_match_scale = MATCH_SCALE / 2  # a folder is read with the scale that it was trained with
+    assert torch.allclose(reward_scores(loaded, [Conversation(ids, 2)], 0), found / 2)
 
 
 def test_an_empty_conversation_has_no_score(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Stages: keys, reuse, force, broken artifacts, resume; on a toy DAG with real child processes and a real store."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,13 @@ def test_made_then_reused_with_one_digest() -> None:
     again, state_again = corpus.execute(begin(), TextConfig(loud=True), {})
     assert (state, state_again) == ("Completed", "Reused")
     assert again == first
+
+
+def test_who_waited_for_another_run_has_reused_and_not_made() -> None:
+    with ThreadPoolExecutor() as pool:
+        ends = list(pool.map(lambda run: corpus.execute(run, TextConfig(), {}), [begin() for _ in range(3)]))
+    assert sorted(state for _, state in ends) == ["Completed", "Reused", "Reused"]
+    assert len({ref for ref, _ in ends}) == 1
 
 
 def test_forced_runs_again_and_same_bytes_stop_there() -> None:
@@ -123,4 +131,4 @@ def test_the_shipped_graph_is_closed_and_ordered() -> None:
         assert all(BY_NAME[made] in ALL[:position] for made in item.needs.values())
     assert tuple(item.name for item in ALL) == STAGES
     assert dependents("reward") == ["reward", "ppo", "evaluate", "report"]
-    assert dependents("finetune") == ["finetune", "rank", "reward", "ppo", "evaluate", "report"]
+    assert dependents("finetune") == ["finetune", "candidates", "rank", "reward", "ppo", "evaluate", "report"]

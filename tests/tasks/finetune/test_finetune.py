@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from dying_runs import DiesAt, Killed, content, new_folder
+from dying_runs import DiesAt, Killed, StopsAt, content, new_folder
 from torch.nn import functional as F
 
 from configs.schema.finetune import FinetuneConfig
 from tasks.adapter import new_adapter
 from tasks.artifacts.ref import ArtifactRef
 from tasks.chat import copy_tokenizer, load_tokenizer, user
-from tasks.failures import BadConfig, BadData, Diverged
+from tasks.failures import BadConfig, BadData, Diverged, LostWorker
 from tasks.finetune.examples import encode, split
 from tasks.finetune.train import finetune
 from tasks.inputs import Inputs
@@ -125,6 +125,21 @@ def test_killed_and_resumed_is_the_same_to_the_bit(inputs: Inputs, tmp_path: Pat
         finetune(config, inputs, new_folder(tmp_path, "torn"), dying)
     torch.manual_seed(12345)
     assert finetune(config, inputs, out, Live(dying.work)) == expected
+    assert content(out) == content(whole)
+
+
+@pytest.mark.parametrize("asked", [1, 4])
+def test_asked_to_stop_it_saves_and_goes_on_to_the_bit(inputs: Inputs, tmp_path: Path, asked: int) -> None:
+    config = FinetuneConfig(**{**TINY, "checkpoint": {"every": 100}})
+    whole, out = new_folder(tmp_path, "whole"), new_folder(tmp_path, "out")
+    torch.manual_seed(1)
+    expected = finetune(config, inputs, whole, Live(new_folder(tmp_path, "work1")))
+    stopping = StopsAt(new_folder(tmp_path, "work2"))
+    stopping.at = asked
+    with pytest.raises(LostWorker, match=f"step {asked + 1} is saved"):
+        finetune(config, inputs, new_folder(tmp_path, "torn"), stopping)
+    torch.manual_seed(12345)
+    assert finetune(config, inputs, out, Live(stopping.work)) == expected
     assert content(out) == content(whole)
 
 

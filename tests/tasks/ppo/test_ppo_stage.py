@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from dying_runs import StopsAt
 from ppo_parts import Parts
 from safetensors.torch import load_file
 
 from configs.schema.ppo import KlConfig
 from configs.schema.sources import PromptSource
 from configs.schema.training import CheckpointConfig
-from tasks.failures import BadConfig, BadData, Diverged
+from tasks.failures import BadConfig, BadData, Diverged, LostWorker
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_chat_model
@@ -96,7 +97,20 @@ def test_killed_and_resumed_is_uninterrupted(parts: Parts, tmp_path: Path, every
     assert resumed == uninterrupted
     assert resumed["beta"] != 0.1
     said = (work / "events.jsonl").read_text(encoding="utf-8")
-    assert f"resumed after {dies_at // every * every} iterations" in said
+    assert f'"event": "start_at", "done": {dies_at // every * every}' in said
+
+
+@pytest.mark.parametrize("asked", [1, 3])
+def test_asked_to_stop_it_saves_and_goes_on_to_the_bit(parts: Parts, tmp_path: Path, asked: int) -> None:
+    config = parts.config(checkpoint=CheckpointConfig(every=100))
+    whole, again = _folder(tmp_path / "whole"), _folder(tmp_path / "again")
+    uninterrupted = train_ppo(config, parts.inputs, whole, Live(_folder(tmp_path / "work1")))
+    stopping = StopsAt(_folder(tmp_path / "work2"))
+    stopping.at = asked
+    with pytest.raises(LostWorker, match=f"iteration {asked + 1} is saved"):
+        train_ppo(config, parts.inputs, _folder(tmp_path / "torn"), stopping)
+    assert train_ppo(config, parts.inputs, again, Live(stopping.work)) == uninterrupted
+    assert _digests(again) == _digests(whole)
 
 
 def test_checkpoint_brings_everything_back(parts: Parts, tmp_path: Path) -> None:

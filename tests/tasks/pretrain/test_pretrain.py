@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from dying_runs import DiesAt, Killed, content, new_folder
+from dying_runs import DiesAt, Killed, StopsAt, content, new_folder
 
 from configs.schema.pretrain import PretrainConfig
 from tasks.chat import load_tokenizer
 from tasks.corpus_shards import write_shards
 from tasks.documents import encode_documents
-from tasks.failures import BadData, Diverged
+from tasks.failures import BadData, Diverged, LostWorker
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_base
@@ -79,6 +79,20 @@ def test_killed_and_resumed_is_the_same_to_the_bit(inputs: Inputs, tmp_path: Pat
     with pytest.raises(Killed):
         pretrain(config, inputs, torn, dying)
     torch.manual_seed(12345)  # another process has other numbers
+    assert pretrain(config, inputs, out, Live(work)) == expected
+    assert content(out) == content(whole)
+
+
+@pytest.mark.parametrize("asked", [2, 5])
+def test_asked_to_stop_it_saves_and_goes_on_to_the_bit(inputs: Inputs, tmp_path: Path, asked: int) -> None:
+    config = PretrainConfig(**{**TINY, "checkpoint": {"every": 100}})
+    whole = new_folder(tmp_path, "whole")
+    expected = pretrain(config, inputs, whole, Live(new_folder(tmp_path, "work1")))
+    work, torn, out = new_folder(tmp_path, "work2"), new_folder(tmp_path, "torn"), new_folder(tmp_path, "out")
+    stopping = StopsAt(work)
+    stopping.at = asked
+    with pytest.raises(LostWorker, match=f"step {asked + 1} is saved"):
+        pretrain(config, inputs, torn, stopping)
     assert pretrain(config, inputs, out, Live(work)) == expected
     assert content(out) == content(whole)
 

@@ -20,7 +20,7 @@ from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.report.build import build_report
 from tasks.report.learned import warnings
-from tasks.report.lineage import NODES
+from tasks.report.lineage import NODES, lineage
 
 ATTACK = "<script>alert('x')</script>"
 DIGEST = "0123456789abcdef" * 4
@@ -256,6 +256,17 @@ def test_a_damaged_line_is_named(tree: dict[str, Path], tmp_path: Path, line: st
         file.write(line + "\n")
     with pytest.raises(BadData, match=rf"training/curve\.jsonl:4: .*{why}"):
         build(tree, tmp_path / "out")
+
+
+def test_a_recipe_without_candidates_has_no_box_for_them() -> None:
+    stages = [node.stage for node in NODES]
+    ref = ArtifactRef(kind="candidates", key="k", digest=DIGEST, uri="/machine/path")
+    for given, drawn in (({}, [name for name in stages if name != "candidates"]), ({"candidates": ref}, stages)):
+        picture = lineage(given, (), wide=True)
+        assert [box.stage for box in picture.boxes] == drawn
+        reads = {box.stage: box.reads for box in picture.boxes}
+        assert reads["rank"] == ("candidates" if given else "data sets of rankings")
+        assert len(picture.arrows) == (10 if given else 8)
 
 
 def test_the_picture_agrees_with_the_declared_stages() -> None:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import random
+import signal
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ import tasks.reward.train as stage
 from configs.schema.reward import RewardConfig
 from configs.schema.training import CheckpointConfig, OptimizerConfig
 from tasks.chat import load_tokenizer, user
-from tasks.failures import BadData, Diverged
+from tasks.failures import BadData, Diverged, LostWorker
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.rankings import RankedPrompt, pair_accuracy, read_rankings, write_rankings
@@ -142,12 +144,32 @@ def test_same_seed_same_bytes_after_a_kill(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(stage, "_step", step)
     _, resumed = run("resumed", "work-cut")
     events = (resumed.parent / "work-cut/events.jsonl").read_text()
-    assert "resumed at step 9" in events
+    assert '"event": "start_at", "done": 9' in events
     files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
     assert files == sorted(path.relative_to(resumed) for path in resumed.rglob("*") if path.is_file())
     for name in files:
         assert (whole / name).read_bytes() == (resumed / name).read_bytes(), name
         assert str(whole.parent).encode() not in (whole / name).read_bytes()
+
+
+@pytest.mark.parametrize("asked", [5, 18])
+def test_asked_to_stop_it_saves_and_goes_on_to_the_bit(run: Run, monkeypatch: pytest.MonkeyPatch, asked: int) -> None:
+    settings = {"checkpoint": CheckpointConfig(every=100)}
+    _, whole = run("whole", "work-whole", **settings)
+    step = stage._step
+
+    def stopped(*args: Any) -> dict[str, float]:
+        if args[-1] == asked:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(*args)
+
+    monkeypatch.setattr(stage, "_step", stopped)
+    with pytest.raises(LostWorker, match=f"step {asked} is saved"):
+        run("cut", "work-cut", **settings)
+    monkeypatch.setattr(stage, "_step", step)
+    _, resumed = run("resumed", "work-cut", **settings)
+    for name in sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file()):
+        assert (whole / name).read_bytes() == (resumed / name).read_bytes(), name
 
 
 def test_lora_with_dropout_resumes_bit_equal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

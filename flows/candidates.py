@@ -1,0 +1,19 @@
+"""The candidates stage as a flow of its own: deploy it, schedule it, rerun it."""
+
+from prefect import flow
+
+from configs.schema.dials import Dials
+from flows.engine import run_single
+from flows.form import ForceThis, Overrides, Recipe, Turned, name_run, read_form
+from tasks.artifacts.ref import ArtifactRef
+
+
+@flow(name="candidates", flow_run_name=name_run)
+def candidates(
+    recipe: Recipe = "quickstart",
+    dials: Turned = Dials(),
+    overrides: Overrides = [],  # noqa: B006
+    force: ForceThis = False,
+) -> ArtifactRef:
+    """Sample K answers to each prompt from the fine-tuned model, to be ranked. Inputs must be in the store."""
+    return run_single("candidates", read_form(recipe, dials, overrides), force)
