@@ -50,7 +50,7 @@ def test_a_cancelled_run_saves_and_is_gone_in_ten_seconds(worker: Service) -> No
     worker.client.set_flow_run_state(run, Cancelling())
     wait_until(lambda: not worker.processes("tasks.child"), contended(LIMIT), "the end of all training processes")
     print(f"cancelled after {time.monotonic() - begin:.1f} s")
-    worker.wait_for(run, "Cancelled", seconds=30)
+    worker.wait_for(run, "Cancelled", seconds=contended(40))
     assert saved_step(worker.home) > 2
     record = worker.record(run)
     assert record is not None
@@ -70,7 +70,7 @@ def test_a_worker_that_lost_the_server_for_a_while_is_not_needed_to_cancel(worke
     worker.client.set_flow_run_state(run, Cancelling())
     wait_until(lambda: not worker.processes("tasks.child"), contended(LIMIT), "the end of all training processes")
     print(f"cancelled after {time.monotonic() - begin:.1f} s")
-    worker.wait_for(run, "Cancelled", seconds=30)
+    worker.wait_for(run, "Cancelled", seconds=contended(40))
     time.sleep(5)
     assert worker.read(run).state_name == "Cancelled"
     record = worker.record(run)

@@ -128,9 +128,7 @@ def at_the_deadline(tmp_path: Path, **asked: Any) -> Desk:
 def test_the_deadline_fails_by_default(fill: Fill, tmp_path: Path) -> None:
     late = at_the_deadline(tmp_path)
     late.sheet.write_bytes(fill(2).read_bytes())
-    with pytest.raises(
-        BadData, match=r"deadline of 1 h .* has passed: .* 2 of 4 prompts .*on_deadline=use"
-    ):
+    with pytest.raises(BadData, match=r"deadline of 1 h .* has passed: .* 2 of 4 prompts .*on_deadline=use"):
         late.ready()
     assert not desk(tmp_path, deadline_hours=1e6).late
 
