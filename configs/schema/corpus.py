@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from configs.schema.contamination import ContaminationConfig
 from configs.schema.screen import LanguageConfig, PiiConfig, ScreenConfig
 from configs.schema.sources import TextSource
 from configs.schema.strict import Strict, setting
@@ -50,9 +51,10 @@ class DedupConfig(Strict):
     bands: int | None = setting(None, "Bands of the signature.", unit="bands", ge=1)
     rows: int | None = setting(None, "Rows a band.", unit="rows", ge=1)
     verify: bool = setting(True, "Check candidate pairs by their exact similarity; false takes all of them.")
-    survivor: Literal["first", "longest"] = setting(
-        "first", "Document of a cluster that stays: the first by source and id, or the longest."
+    survivor: Literal["first", "longest", "best"] = setting(
+        "first", "Document of a cluster that stays: the first by source and id, the longest, or the best by quality."
     )
+    quality_field: str = setting("score", "Key of the metadata whose number says how good a document is; for best.")
     prefer_source: bool = setting(
         True, "Of a cluster over several sources, a document of the source that is listed first stays."
     )
@@ -63,8 +65,8 @@ class DedupConfig(Strict):
         512, "Shingle hashes stored of a document; longer ones are compared by an estimate.", unit="hashes", ge=16
     )
     against: list[EarlierCorpus] = setting([], "Corpora whose documents, and near duplicates of them, are left out.")
-    threads: int | None = setting(
-        None, "Threads of near-duplicate removal; all cores when empty.", unit="threads", keyed=False, ge=1
+    fold_chinese: bool = setting(
+        False, "Take traditional and simplified Chinese for the same, when comparing only; needs OpenCC."
     )
 
     @model_validator(mode="after")
@@ -81,6 +83,9 @@ class CorpusConfig(Strict):
     seed: int | None = setting(None, "Seed of split and mix; the recipe's seed when empty.")
     filters: FilterConfig = setting(FilterConfig(), "Quality filters.")
     dedup: DedupConfig = setting(DedupConfig(), "Duplicate removal.")
+    contamination: ContaminationConfig = setting(
+        ContaminationConfig(), "Evaluation sets that the corpus must not contain."
+    )
     language: LanguageConfig | None = setting(None, "Language detection; the source's tag is believed when empty.")
     pii: PiiConfig = setting(PiiConfig(), "Personal data; one word for all: mask, drop, keep.")
     screen: ScreenConfig = setting(ScreenConfig(), "Offensive and sensitive text.")
@@ -90,4 +95,14 @@ class CorpusConfig(Strict):
         None, "Split longer documents at paragraph ends into pieces of about this size.", unit="characters", ge=200
     )
     max_malformed: float = setting(0.2, "Stop when a larger share of rows cannot be read.", unit="share", ge=0, le=1)
-    shard_documents: int = setting(50_000, "Documents a Parquet shard.", unit="documents", ge=1)
+    min_documents: int = setting(1, "Stop when fewer training documents are left.", unit="documents", ge=1)
+    shard_documents: int = setting(50_000, "Documents a Parquet shard at most.", unit="documents", ge=1)
+    engine: Literal["local", "ray"] = setting(
+        "local", "Where shards are worked on: processes of this machine, or a Ray cluster.", keyed=False
+    )
+    ray_address: str | None = setting(
+        None, "Address of the Ray cluster; empty starts one of this machine.", unit="address", keyed=False
+    )
+    workers: int | None = setting(
+        None, "Processes of the local engine; all cores when empty.", unit="processes", keyed=False, ge=1
+    )

@@ -1,176 +1,155 @@
-"""The corpus stage: read, normalise, filter, screen, deduplicate, split, mix, write."""
+"""The corpus stage: clean the shards, find duplicates over all of them, split, mix, write."""
 
 import json
-from collections import Counter
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 
 from configs.schema.corpus import CorpusConfig
-from tasks.corpus.document import Document, Reject, folded_digest
+from tasks.corpus import contamination, report
+from tasks.corpus.catalogue import KEPT, Catalogue
+from tasks.corpus.contamination import Index, build_index
 from tasks.corpus.duplicates import drop_exact, drop_near, save_signatures
-from tasks.corpus.filters import Page, failed_filter
+from tasks.corpus.engine import Engine, engine_for
 from tasks.corpus.mix import mix, split_heldout
 from tasks.corpus.neardup.cluster import Clusters
 from tasks.corpus.neardup.stored import Stored
-from tasks.corpus.read import SourceCount, read_sources
-from tasks.corpus.report import cluster_sizes, examples, largest_clusters, require_training, shares, source_counts
-from tasks.corpus.screen import Screen
-from tasks.corpus_shards import write_parquet, write_shards
+from tasks.corpus.output import write_all
+from tasks.corpus.plan import CONTAMINATION, Plan, make_plan
+from tasks.corpus.proportions import Order
+from tasks.corpus.read import SourceCount, check_share
+from tasks.corpus.report import Counts
+from tasks.corpus.work import QUARANTINE, Int64, done_shard
 from tasks.failures import BadData
 from tasks.inputs import Inputs
 from tasks.live import Live
-
-REJECTS = pa.schema([(name, pa.string()) for name in ("id", "text", "source", "reason", "duplicate_of")])
-
-
-@dataclass
-class Screened:
-    """Documents after filters and screens, what was dropped on the way, and the screens with their counts."""
-
-    screen: Screen
-    documents: list[Document] = field(default_factory=list)
-    rejects: list[Reject] = field(default_factory=list)
 
 
 def build_corpus(config: CorpusConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
     """Clean Parquet shards from raw sources; see "Artifact formats" for what ``out`` holds.
 
-    The result does not depend on the order of rows inside a source when rows have ids. Held-out documents share
-    no duplicate, exact or near, with training documents (near: of the sources with near_duplicates "drop").
-    Raises BadData for unsound files, too many malformed rows, and an empty result.
+    The result does not depend on the order of rows when they have ids, on how the input is cut into files, on the
+    engine, or on how many processes work. Held-out documents share no duplicate, exact or near, with training
+    documents (near: of the sources with near_duplicates "drop"). A stage that was killed goes on at the first shard
+    that is not finished. Raises BadData for unsound files, too many malformed rows, and an empty result.
     """
+    for source in config.sources:
+        if not inputs.sources.get(source.path):
+            raise BadData(f"source {source.name!r}: no file matches {source.path!r}; set corpus.sources.path")
     seed = config.seed if config.seed is not None else 0
-    counts = [SourceCount(source.name) for source in config.sources]
-    screened = _read_and_screen(config, inputs, out, live, counts)
-    ordered = sorted(screened.documents, key=Document.order)
+    plan = make_plan(config, inputs, live.work / "corpus")
+    engine = engine_for(config.engine, config.workers, plan.size, config.ray_address)
+    counts = _clean(plan, inputs, engine, live)
+    catalogue = Catalogue.of(plan)
     earlier = Stored([path for corpus in config.dedup.against for path in inputs.sources[corpus.path]])
-    unique, exact = drop_exact(ordered, earlier.digests())
-    kept, near, found = drop_near(
-        unique, config.dedup, lambda done, total: live.progress(done, total, "bands compared"), earlier
-    )
-    train, heldout = split_heldout(kept, config, seed)
-    mixed = mix(train, config, seed)
-    rejects = sorted(screened.rejects, key=lambda reject: reject.document.order()) + exact + near
-    require_training(mixed, counts, rejects)
-    if not heldout:
+    drop_exact(catalogue, earlier)
+    found = drop_near(catalogue, earlier, engine, lambda done, total: live.progress(done, total, "bands compared"))
+    train, heldout = split_heldout(catalogue, config, seed)
+    order = mix(catalogue, train, config, seed)
+    mixed = train[order.documents]
+    report.require_training(mixed, catalogue, counts, config)
+    if not len(heldout):
         live.say("no document is held out: perplexity cannot be measured; set split: heldout on a source")
-    write_shards(out, "train", (_row(config, document) for document in mixed), config.shard_documents)
-    write_shards(out, "heldout", (_row(config, document) for document in heldout), config.shard_documents)
-    _write_rejects(config, rejects, out)
+    write_all(catalogue, engine, out, mixed, heldout, np.flatnonzero(~catalogue.kept))
+    _join_quarantine(plan, out)
     if config.dedup.signatures:
-        save_signatures(kept, [source.name for source in config.sources], config.dedup, out)
-    report = _report(config, counts, kept, rejects, screened, found, mixed, heldout)
-    (out / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    metrics = dict(report["totals"])
+        save_signatures(catalogue, out)
+    made = _report(catalogue, counts, found, mixed, heldout, order, seed)
+    (out / "report.json").write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(plan.folder)
+    metrics = dict(made["totals"])
     live.say(_sentence(metrics))
     return metrics
 
 
-def _read_and_screen(
-    config: CorpusConfig, inputs: Inputs, out: Path, live: Live, counts: list[SourceCount]
-) -> Screened:
-    """Read all sources; filter and screen each document as it comes."""
-    files = [inputs.sources.get(source.path, []) for source in config.sources]
-    for source, paths in zip(config.sources, files, strict=True):
-        if not paths:
-            raise BadData(f"source {source.name!r}: no file matches {source.path!r}; set corpus.sources.path")
-    screened = Screened(Screen(config, inputs))
-    with (out / "quarantine.jsonl").open("w", encoding="utf-8") as quarantine:
-        for document in read_sources(
-            config, files, quarantine, counts, lambda done, total: live.progress(done, total, "bytes read")
-        ):
-            _screen(document, config, screened)
-    return screened
+def _clean(plan: Plan, inputs: Inputs, engine: Engine, live: Live) -> Counts:
+    """Clean all shards that are not finished yet; what they counted."""
+    config = plan.config
+    if config.contamination.sets and plan.contamination is None:
+        files = {one.path: inputs.sources[one.path] for one in config.contamination.sets}
+        new = plan.folder / f"{CONTAMINATION}.new"
+        shutil.rmtree(new, ignore_errors=True)
+        build_index(config.contamination, files).save(new)
+        new.rename(plan.folder / CONTAMINATION)
+    ready = [number for number in range(plan.jobs) if done_shard(plan.shard(number)) is not None]
+    if ready:
+        live.start_at(len(ready), "shards")
+    left = [number for number in range(plan.jobs) if number not in set(ready)]
+    engine.run("clean", plan.folder, left, lambda done: live.progress(min(done, plan.size), plan.size, "bytes read"))
+    live.progress(plan.size, plan.size, "bytes read")
+    counts = Counts([SourceCount(source.name) for source in config.sources])
+    for number in range(plan.jobs):
+        done = done_shard(plan.shard(number))
+        if done is None:
+            raise BadData(f"shard {number} of the corpus is not there; remove {plan.folder} and run the stage again")
+        counts.add(done)
+    for source, count in zip(config.sources, counts.sources, strict=True):
+        check_share(source, count, config.max_malformed)
+    return counts
 
 
-def _screen(document: Document, config: CorpusConfig, screened: Screened) -> None:
-    """Filter one document, detect its language, and screen it for personal data and terms."""
-    source = config.sources[document.source]
-    reason = screened.screen.language(document, source.language)
-    page = Page(document.text, document.language)
-    reason = reason or failed_filter(page, config.filters) or screened.screen.reason(document)
-    document.digest = folded_digest(document.text)
-    if reason is not None:
-        screened.rejects.append(Reject(document, reason))
-        return
-    document.compared = source.near_duplicates == "drop"
-    screened.documents.append(document)
-
-
-def _row(config: CorpusConfig, document: Document) -> dict[str, Any]:
-    source = config.sources[document.source]
-    return {
-        "id": document.id,
-        "text": document.text,
-        "source": source.name,
-        "language": document.language,
-        "metadata": document.metadata,
-    }
-
-
-def _write_rejects(config: CorpusConfig, rejects: list[Reject], out: Path) -> None:
-    (out / "rejects").mkdir()
-    rows = [
-        {
-            "id": reject.document.id,
-            "text": reject.document.text,
-            "source": config.sources[reject.document.source].name,
-            "reason": reject.reason,
-            "duplicate_of": reject.duplicate_of,
-        }
-        for reject in rejects
-    ]
-    write_parquet(out / "rejects" / "rejects.parquet", rows, REJECTS)
+def _join_quarantine(plan: Plan, out: Path) -> None:
+    with (out / "quarantine.jsonl").open("wb") as target:
+        for number in range(plan.jobs):
+            with (plan.shard(number) / QUARANTINE).open("rb") as source:
+                shutil.copyfileobj(source, target)
 
 
 def _report(
-    config: CorpusConfig,
-    counts: list[SourceCount],
-    kept: list[Document],
-    rejects: list[Reject],
-    screened: Screened,
-    found: Clusters,
-    mixed: list[Document],
-    heldout: list[Document],
+    catalogue: Catalogue, counts: Counts, found: Clusters, mixed: Int64, heldout: Int64, order: Order, seed: int
 ) -> dict[str, Any]:
-    """report.json: totals (the stage's metrics), sources, reasons, clusters, PII, mix, examples."""
-    sources = source_counts(config, counts, kept, rejects)
-    reasons = Counter(reject.reason for reject in rejects)
-    exact, near = reasons["exact_duplicate"], reasons["near_duplicate"]
+    """report.json: totals (the stage's metrics), funnel, sources, reasons, clusters, screens, mix, examples."""
+    sources = report.source_counts(catalogue, counts)
+    reasons = report.reasons(catalogue)
+    exact, near = reasons.get("exact_duplicate", 0), reasons.get("near_duplicate", 0)
+    quarantined = sum(count.quarantined for count in counts.sources)
     totals = {
-        "documents_in": sum(count.documents + count.quarantined for count in counts),
-        "kept": len(kept),
+        "documents_in": sum(count.documents + count.quarantined for count in counts.sources),
+        "kept": int((catalogue.reason == KEPT).sum()),
         "duplicates": exact + near,
-        "rejected": reasons.total() - exact - near,
-        "quarantined": sum(count.quarantined for count in counts),
+        "rejected": sum(reasons.values()) - exact - near,
+        "quarantined": quarantined,
         "exact_duplicates": exact,
         "near_duplicates": near,
-        "pii_masked": screened.screen.counts.masked.total(),
-        **screened.screen.metrics(),
+        "pii_masked": counts.screen.masked.total(),
+        **counts.screen.metrics(),
         "training": len(mixed),
         "heldout": len(heldout),
-        "characters": sum(len(document.text) for document in mixed),
+        "characters": int(catalogue.numbers("characters")[mixed].sum()),
+        "words": int(catalogue.numbers("words")[mixed].sum()),
     }
     dropped = totals["duplicates"] + totals["rejected"] + totals["quarantined"]
     if totals["documents_in"] != totals["kept"] + dropped:
         raise AssertionError(f"documents are not all accounted for: {totals}")
     return {
         "totals": totals,
+        "funnel": report.funnel(catalogue, counts, mixed, heldout),
         "sources": sources,
-        "reasons": dict(sorted(reasons.items())),
+        "reasons": reasons,
         "near_duplicates": {
-            "clusters": cluster_sizes(found),
-            "largest": largest_clusters([reject for reject in rejects if reject.reason == "near_duplicate"]),
+            "clusters": report.cluster_sizes(found),
+            "largest": report.largest_clusters(catalogue),
+            "by_sources": report.duplicates_by_sources(catalogue),
             "pairs_compared": found.pairs,
             "pairs_left_out_of_oversized_buckets": found.capped,
         },
-        **screened.screen.report(),
-        "mix": {"train": shares(config, mixed), "heldout": shares(config, heldout)},
-        "examples": examples(config, rejects),
+        **counts.screen.report(),
+        "contamination": _contamination(catalogue.plan, counts),
+        "languages": report.languages(catalogue),
+        "lengths": report.lengths(catalogue),
+        "mix": {"train": report.shares(catalogue, mixed), "heldout": report.shares(catalogue, heldout)},
+        "examples": report.examples(catalogue, seed),
     }
+
+
+def _contamination(plan: Plan, counts: Counts) -> list[dict[str, Any]]:
+    """One entry an evaluation set."""
+    if plan.contamination is None:
+        return []
+    return [asdict(one) for one in contamination.report(Index.load(plan.contamination), counts.found)]
 
 
 def _sentence(metrics: dict[str, Any]) -> str:

@@ -24,18 +24,9 @@ class Document:
     compared: bool = False
     language: str = ""
 
-    def order(self) -> tuple[int, str, bytes, str]:
-        """Survivors and shards are chosen in this order, which the order of rows in a file does not touch."""
-        return self.source, self.id, self.digest, metadata_json(self.metadata)
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A document that was dropped, why, and for a duplicate the id of the one that stays."""
-
-    document: Document
-    reason: str
-    duplicate_of: str | None = None
+    def metadata_json(self) -> str:
+        """Metadata as a shard holds it."""
+        return metadata_json(self.metadata)
 
 
 def text_id(text: str) -> str:
@@ -46,6 +37,12 @@ def text_id(text: str) -> str:
 def folded_digest(text: str) -> bytes:
     """Hash of the text with case and white space folded: equal for exact duplicates."""
     return blake2b(" ".join(text.casefold().split()).encode(), digest_size=16).digest()
+
+
+def tie_of(document: Document) -> int:
+    """Orders documents of one source with the same id and the same folded text by what they hold."""
+    content = f"{document.metadata_json()}\0{document.text}"
+    return int.from_bytes(blake2b(content.encode(), digest_size=8).digest(), "little")
 
 
 def share_of(digest: bytes, purpose: str, seed: int) -> float:

@@ -1,43 +1,39 @@
 """Which side each document goes to, how often it is seen, and in which order."""
 
+import numpy as np
+
 from configs.schema.corpus import CorpusConfig
-from tasks.corpus.document import Document, share_of
+from tasks.corpus.catalogue import Catalogue, Digests
+from tasks.corpus.document import share_of
+from tasks.corpus.proportions import Order, order_documents
+from tasks.corpus.work import Int64
 
 
-def split_heldout(documents: list[Document], config: CorpusConfig, seed: int) -> tuple[list[Document], list[Document]]:
-    """Training and held-out documents, by the source's ``split`` and else by content hash.
+def split_heldout(catalogue: Catalogue, config: CorpusConfig, seed: int) -> tuple[Int64, Int64]:
+    """Positions of training and of held-out documents, by the source's ``split`` and else by content hash.
 
     When the share is too small to hold out one of two or more documents, the one with the smallest hash is.
     """
-    train: list[Document] = []
-    heldout: list[Document] = []
-    drawn: list[tuple[float, Document]] = []
-    for document in documents:
-        side = config.sources[document.source].split
-        if side == "hash":
-            drawn.append((share_of(document.digest, "heldout", seed), document))
-        else:
-            (train if side == "train" else heldout).append(document)
+    places = np.flatnonzero(catalogue.kept)
+    side = np.array([source.split for source in config.sources])[catalogue.source[places]]
+    drawn = side == "hash"
+    shares = _shares(catalogue.digests[places[drawn]], "heldout", seed)
     limit = config.heldout
-    if drawn and not heldout and len(drawn) + len(train) > 1:
-        limit = max(limit, min(share for share, _ in drawn) + 2**-53)
-    train += [document for share, document in drawn if share >= limit]
-    heldout += [document for share, document in drawn if share < limit]
-    return train, heldout
+    if drawn.any() and not (side == "heldout").any() and len(places) > 1:
+        limit = max(limit, float(shares.min()) + 2**-53)
+    heldout = side == "heldout"
+    heldout[np.flatnonzero(drawn)[shares < limit]] = True
+    # Documents whose source names the side come first, as their positions say, then those that are drawn
+    order = np.lexsort((np.arange(len(places)), drawn))
+    return places[order][~heldout[order]], places[order][heldout[order]]
 
 
-def mix(documents: list[Document], config: CorpusConfig, seed: int) -> list[Document]:
-    """Training documents, each as often as its source's ``epochs`` says, in a seeded order.
+def mix(catalogue: Catalogue, train: Int64, config: CorpusConfig, seed: int) -> Order:
+    """Training documents in their order, each as often as its source's share asks."""
+    return order_documents(
+        catalogue.digests[train], catalogue.source[train], catalogue.numbers("words")[train], config, seed
+    )
 
-    A fraction of an epoch takes the documents whose content hash is below it, so it grows without reshuffling.
-    """
-    placed: list[tuple[float, int, int, Document]] = []
-    for position, document in enumerate(documents):
-        epochs = config.sources[document.source].epochs
-        whole = int(epochs)
-        times = whole + (share_of(document.digest, "epochs", seed) < epochs - whole)
-        placed += [
-            (share_of(document.digest, f"order {copy}", seed), copy, position, document) for copy in range(times)
-        ]
-    placed.sort(key=lambda entry: entry[:3])
-    return [document for *_, document in placed]
+
+def _shares(digests: Digests, purpose: str, seed: int) -> np.ndarray:
+    return np.array([share_of(digest.tobytes(), purpose, seed) for digest in digests], dtype=np.float64)

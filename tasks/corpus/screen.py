@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from configs.schema.corpus import CorpusConfig
+from configs.schema.screen import PiiConfig
 from tasks.corpus.classifiers import load_classifier
 from tasks.corpus.document import Document
 from tasks.corpus.language import detect, unwanted
@@ -15,19 +16,41 @@ from tasks.inputs import Inputs
 
 @dataclass
 class ScreenCounts:
-    """hits: by kind of personal data, word list and classifier, in all documents. masked: those put out of sight.
-
-    languages: documents by detected language, dropped ones included.
-    """
+    """hits: by kind of personal data, word list and classifier, in all documents. masked: those put out of sight."""
 
     hits: Counter[str] = field(default_factory=Counter)
     masked: Counter[str] = field(default_factory=Counter)
     masked_documents: int = 0
-    languages: Counter[str] = field(default_factory=Counter)
+
+    def add(self, hits: dict[str, int], masked: dict[str, int], masked_documents: int) -> None:
+        """Add the counts of a shard."""
+        self.hits.update(hits)
+        self.masked.update(masked)
+        self.masked_documents += masked_documents
+
+    def report(self) -> dict[str, Any]:
+        """The parts of report.json that come from screening."""
+        kinds = set(PiiConfig.model_fields)
+        hits = dict(sorted(self.hits.items()))
+        return {
+            "pii": {
+                "items": {kind: n for kind, n in sorted(self.masked.items()) if kind in kinds},
+                "documents": self.masked_documents,
+                "found": {kind: number for kind, number in hits.items() if kind in kinds},
+            },
+            "screen": {name: number for name, number in hits.items() if name not in kinds},
+        }
+
+    def metrics(self) -> dict[str, int]:
+        """Hits by kind: pii_email, screen_NAME."""
+        report = self.report()
+        return {f"pii_{kind}": number for kind, number in report["pii"]["found"].items()} | {
+            f"screen_{name}": number for name, number in report["screen"].items()
+        }
 
 
 class Screen:
-    """What the config asks to be screened, with the counts of one run."""
+    """What the config asks to be screened, with counts that the caller may exchange."""
 
     def __init__(self, config: CorpusConfig, inputs: Inputs) -> None:
         """Raises BadData for an unsound word list, BadConfig for a classifier that is not installed."""
@@ -47,7 +70,6 @@ class Screen:
         if self.config.language is None:
             return None
         document.language, certainty = detect(document.text)
-        self.counts.languages[document.language] += 1
         return "language" if unwanted(document.language, certainty, self.config.language) else None
 
     def reason(self, document: Document) -> str | None:
@@ -63,27 +85,6 @@ class Screen:
         if any(self.actions[kind] == "mask" for kind in hits):
             self._mask(document, spans)
         return None
-
-    def report(self) -> dict[str, Any]:
-        """The parts of report.json that come from screening."""
-        counts, kinds = self.counts, set(type(self.config.pii).model_fields)
-        hits = dict(sorted(counts.hits.items()))
-        return {
-            "pii": {
-                "items": {kind: n for kind, n in sorted(counts.masked.items()) if kind in kinds},
-                "documents": counts.masked_documents,
-                "found": {kind: number for kind, number in hits.items() if kind in kinds},
-            },
-            "screen": {name: number for name, number in hits.items() if name not in kinds},
-            "languages": dict(sorted(counts.languages.items(), key=lambda item: (-item[1], item[0]))),
-        }
-
-    def metrics(self) -> dict[str, int]:
-        """Hits by kind: pii_email, screen_NAME."""
-        report = self.report()
-        return {f"pii_{kind}": number for kind, number in report["pii"]["found"].items()} | {
-            f"screen_{name}": number for name, number in report["screen"].items()
-        }
 
     def _spans(self, text: str) -> list[Span]:
         spans = find_pii(text, self.config.phone_region) if self.wanted else []

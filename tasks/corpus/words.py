@@ -4,6 +4,7 @@ import re
 from hashlib import blake2b
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 # Scripts written without spaces: each character counts as a word (kana, Han, Thai, Lao, Myanmar, Khmer).
@@ -17,6 +18,10 @@ HAS_UNSPACED = re.compile(rf"[{UNSPACED}]")
 PUNCTUATION = re.compile(r"[^\w\s]|_")
 ASCII_PUNCTUATION = {code: " " for code in range(128) if not chr(code).isalnum()}
 KNOWN_WORDS = 2_000_000  # entries of the word-hash table before it is emptied: about 250 MB
+
+# The same words for RE2, which Arrow uses: it knows \w for ASCII only
+_RE2 = re.sub(r"\\[uU]0*([0-9a-f]+)", r"\\x{\1}", UNSPACED)
+COUNTED = rf"[{_RE2}]|(?:[^\PL{_RE2}]|[^\PN{_RE2}])+"
 
 HashArray = NDArray[np.uint64]
 
@@ -42,6 +47,14 @@ def words_of(text: str) -> list[str]:
     if HAS_UNSPACED.search(text) is None:
         return PUNCTUATION.sub(" ", text).split()
     return WORD.findall(text)
+
+
+def count_words(texts: pa.Array) -> NDArray[np.int64]:
+    """Number of words of each text."""
+    import pyarrow.compute as pc  # takes a while to load
+
+    counts: NDArray[np.int64] = pc.count_substring_regex(texts, COUNTED).to_numpy().astype(np.int64)
+    return counts
 
 
 def is_unspaced(language: str) -> bool:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tasks.corpus.neardup import portable
-from tasks.corpus.neardup.cluster import Clusters, Int64, Search, find_candidates, key_bits
+from tasks.corpus.neardup.cluster import Bands, Clusters, Int64, Search, find_candidates, key_bits
 from tasks.corpus.neardup.scheme import Matching, Scheme, scheme_of
 from tasks.corpus.neardup.spool import Spool
 from tasks.corpus.neardup.stored import Stored
@@ -97,18 +97,37 @@ def find_near(
         for part in in_order(lambda job: sign(job[0], scheme, job[1]), _with_path(batches(), size), threads):
             keys.append(part)
         counts = keys.counts.read()
-        candidates = find_candidates(keys.band, scheme.bands, counts > 0)
-        compare = _all_alike
-        if config.verify and len(candidates):
+
+        def pairs(candidates: Int64) -> Pairs:
             sets = _candidate_sets(batches, candidates, counts, old, earlier, scheme, size, threads)
-            compare = _pairs(sets, Path(folder), config.threshold).alike
-        search = Search(candidates, compare, old)
-        bits = key_bits(keys.texts)
-        for band in range(scheme.bands):
-            progress(band, scheme.bands)
-            search.add_band(keys.band(band)[candidates], bits)
-        progress(scheme.bands, scheme.bands)
-        return search.clusters()
+            return pairs_of(sets, Path(folder), config.threshold)
+
+        return find_clusters(keys.band, counts, old, config, pairs, progress)
+
+
+def find_clusters(
+    band: Bands,
+    counts: Int64,
+    old: int,
+    config: Matching,
+    pairs: Callable[[Int64], Pairs],
+    progress: Progress = lambda done, total: None,
+) -> Clusters:
+    """Clusters of texts whose band keys are known.
+
+    band: key of each text in one band. counts: shingles of each text, 0 for one without words. old: how many of the
+    first texts are compared with later ones only. pairs: compares candidates, given their positions, ascending.
+    """
+    scheme = scheme_of(config)
+    candidates = find_candidates(band, scheme.bands, counts > 0)
+    compare = pairs(candidates).alike if config.verify and len(candidates) else _all_alike
+    search = Search(candidates, compare, old)
+    bits = key_bits(len(counts))
+    for number in range(scheme.bands):
+        progress(number, scheme.bands)
+        search.add_band(band(number)[candidates], bits)
+    progress(scheme.bands, scheme.bands)
+    return search.clusters()
 
 
 def _threads(config: Matching, size: int | None) -> int:
@@ -159,7 +178,8 @@ def _candidate_sets(
     yield from in_order(made, again(), threads)
 
 
-def _pairs(sets: Iterable[Sets], folder: Path, threshold: float) -> Pairs:
+def pairs_of(sets: Iterable[Sets], folder: Path, threshold: float) -> Pairs:
+    """Shingle sets of candidates, in their order; many of them stand in a file of ``folder``."""
     flat = Spool(np.uint32, folder / "sets", MEMORY)
     sizes, limits = Spool(np.int64, folder / "sizes", MEMORY), Spool(np.uint32, folder / "limits", MEMORY)
     for part in sets:

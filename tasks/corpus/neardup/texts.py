@@ -109,7 +109,7 @@ def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], threads: in
 
 def from_strings(texts: list[str]) -> pa.Array:
     """An Arrow array of Python strings. pyarrow's own way imports pandas, which takes longer than a small input."""
-    return _joined([text.encode() for text in texts])
+    return from_bytes([text.encode() for text in texts])
 
 
 def gathered(texts: pa.Array, places: Int64) -> pa.Array:
@@ -117,7 +117,7 @@ def gathered(texts: pa.Array, places: Int64) -> pa.Array:
     data, offsets = _buffers(texts)
     begins, ends = offsets[places].tolist(), offsets[places + 1].tolist()
     view = data.data
-    return _joined([view[begin:end] for begin, end in zip(begins, ends, strict=True)])
+    return from_bytes([view[begin:end] for begin, end in zip(begins, ends, strict=True)])
 
 
 def text_bytes(texts: pa.Array) -> int:
@@ -126,7 +126,7 @@ def text_bytes(texts: pa.Array) -> int:
     return int(offsets[-1] - offsets[0])
 
 
-def _joined(texts: Sequence[bytes | memoryview]) -> pa.Array:
+def from_bytes(texts: Sequence[bytes | memoryview]) -> pa.Array:
     """An Arrow array of UTF-8 texts."""
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     offsets = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(lengths)))
