@@ -20,8 +20,10 @@ Recipe = Annotated[
 ]
 # Drawn without its nulls, which the schema does not allow: what is left empty is not sent
 Turned = Annotated[Dials, _draw("A few settings by name; what is left empty stays as the recipe says.", default={})]
-# No ":" with "@" after the "scheme://": a URL with a password must not become a parameter, which Prefect stores
-Change = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*=([^@]*|([\w+.-]+://)?[^:]*)$", description="path=value")]
+# A URL with a password or token must not become a parameter, which Prefect stores: of values with "@", those without
+# ":" pass, and URLs whose bare user is no secret. Without lookahead, which pydantic's patterns do not have
+_CHANGE = r"^[A-Za-z_][\w.]*=([^@]*|((abfss?|wasbs?|sftp|ssh|hdfs|smb|hf)://)?[^:]*)$"
+Change = Annotated[str, Field(pattern=_CHANGE, description="path=value")]
 Overrides = Annotated[
     list[Change],
     _draw("Any other setting of the recipe, one an item, as path=value: ppo.kl.target=6, pretrain.batch=32."),

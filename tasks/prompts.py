@@ -7,7 +7,7 @@ from typing import Any
 
 from configs.schema.sources import PromptSource
 from tasks.failures import BadData
-from tasks.rows import read_rows
+from tasks.formats import read_rows
 
 
 def read_prompts(config: PromptSource, files: list[Path]) -> list[str]:

@@ -12,7 +12,7 @@ from tasks.corpus.document import Document, text_id
 from tasks.corpus.layout import Textless, Unreadable, read_row
 from tasks.corpus.normalise import split_long
 from tasks.failures import BadData
-from tasks.rows import Row, file_format, read_file
+from tasks.formats import Row, file_format, read_file
 
 SHOWN_LINES = 3
 Progress = Callable[[int, int], None]

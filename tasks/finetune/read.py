@@ -9,7 +9,7 @@ from typing import Any
 from configs.schema.sources import InstructionSource
 from tasks.chat import ROLES
 from tasks.failures import BadData
-from tasks.rows import read_rows
+from tasks.formats import read_rows
 
 Messages = list[dict[str, str]]
 

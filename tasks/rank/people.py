@@ -7,9 +7,9 @@ from typing import Any
 
 from tasks.candidate_rows import Candidates
 from tasks.failures import BadData
+from tasks.formats import read_rows
 from tasks.rank.read import read_ranking
 from tasks.rankings import Messages, RankedPrompt, prompt_key
-from tasks.rows import read_rows
 
 SHOWN = 5  # problems named in one message
 

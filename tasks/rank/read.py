@@ -8,8 +8,8 @@ from typing import Any
 
 from configs.schema.sources import RankingSource
 from tasks.failures import BadData
+from tasks.formats import read_rows
 from tasks.rankings import Messages, RankedPrompt, ranked_prompt
-from tasks.rows import read_rows
 
 ROLES = ("system", "user", "assistant")  # of the chat template
 _TURN = re.compile(r"\n\n(Human|Assistant):")

@@ -1,4 +1,6 @@
-"""Compiled kernel over UTF-8 bytes: words, shingles, MinHash, Jaccard similarity. `portable.py` gives the same numbers.
+"""Compiled kernel over UTF-8 bytes: words, shingles, MinHash, Jaccard similarity, known runs of words.
+
+`portable.py` gives the same numbers.
 
 All compiled functions stand in this one file: numba's cache looks at the file of the function that is called, and
 would not see a change of one that it calls in another file. Each releases the GIL and looks at one document at a
@@ -164,6 +166,50 @@ def _shingle_hashes(data, offsets, table, size, flat):  # type: ignore[no-untype
 
 
 @compiled
+def _find_runs(data, offsets, table, sizes, bits, buckets, keys, found):  # type: ignore[no-untyped-def]
+    """See `find_runs`. A run of ``size`` words is a difference of two running sums: one multiplication."""
+    least, longest, room = sizes[0], sizes[-1], found.shape[1]
+    powers = np.empty(len(sizes), dtype=np.uint64)
+    for which in range(len(sizes)):
+        powers[which] = np.uint64(1)
+        for _ in range(sizes[which]):
+            powers[which] *= np.uint64(WORD)
+    words = np.empty(BLOCK + longest, dtype=np.uint64)
+    sums = np.zeros(BLOCK + longest + 1, dtype=np.uint64)
+    bit_mask, shift, total = np.uint64(8 * len(bits) - 1), np.uint64(64), 0
+    while len(buckets) - 1 >> np.int64(np.uint64(64) - shift) > 1:
+        shift -= np.uint64(1)
+    for document in range(len(offsets) - 1):
+        at, end, filled, before = offsets[document], offsets[document + 1], 0, 0
+        while at < end:
+            at, filled = _next_words(data, at, end, table, words, filled)
+            for place in range(filled):
+                sums[place + 1] = sums[place] * np.uint64(WORD) + words[place]
+            # A start whose longest run may go on in the next block waits for it
+            stop = max(0, filled - (least if at >= end else longest) + 1)
+            for place in range(stop):
+                key = _finish(sums[place + least] - sums[place] * powers[0] + np.uint64(least))
+                bit = key & bit_mask
+                if not bits[bit >> np.uint64(3)] >> (bit & np.uint64(7)) & 1:
+                    continue
+                for which in range(len(sizes)):
+                    size = sizes[which]
+                    if place + size > filled:
+                        break
+                    key = _finish(sums[place + size] - sums[place] * powers[which] + np.uint64(size))
+                    bucket = np.int64(key >> shift)
+                    for entry in range(buckets[bucket], buckets[bucket + 1]):
+                        if keys[entry] == key:
+                            if total < room:
+                                found[0, total], found[1, total], found[2, total] = document, before + place, entry
+                            total += 1
+            for place in range(filled - stop):
+                words[place] = words[stop + place]
+            filled, before = filled - stop, before + stop
+    return total
+
+
+@compiled
 def similarity(flat, starts, sizes, limits, left, right, out):  # type: ignore[no-untyped-def]
     """out[i]: Jaccard similarity of the sorted sets left[i] and right[i], as far as both of them are known."""
     for pair in range(len(left)):
@@ -194,3 +240,16 @@ def band_keys(data: Bytes, offsets: Offsets, size: int, factors: Hashes32, keys:
 def shingle_hashes(data: Bytes, offsets: Offsets, size: int, flat: Hashes32) -> None:
     """Fill ``flat`` with the upper halves of the shingles' hashes, in order, with repeats."""
     _shingle_hashes(data, offsets, character_table(), size, flat)
+
+
+def find_runs(
+    data: Bytes, offsets: Offsets, sizes: Offsets, bits: Bytes, buckets: Offsets, keys: Hashes, found: Offsets
+) -> int:
+    """How many runs of words have a known key; the first of them fill the columns of ``found``.
+
+    sizes: [n] words of the runs that are known, ascending. keys: [k] sorted, as `portable.run_keys` makes them.
+    buckets: [2^b + 1], b > 0, begin in ``keys`` of those with each value of the upper b bits. bits: [2^c] bytes, a
+    Bloom filter with one hash (the lower bits) over keys of the first sizes[0] words of each run.
+    found: [3, room], row by row: document, position of the first word in it, and position of the key.
+    """
+    return int(_find_runs(data, offsets, character_table(), sizes, bits, buckets, keys, found))

@@ -20,7 +20,7 @@ def band_keys(
     counts: NDArray[np.int64],
 ) -> None:
     """Fill keys [bands, documents] and counts [documents], the number of shingles with repeats."""
-    shingles, ends = _shingles(*_words(data, offsets), size)
+    shingles, ends = _shingles(*words(data, offsets), size)
     starts = np.concatenate(([0], ends[:-1]))
     counts[:] = ends - starts
     full = np.flatnonzero(counts)
@@ -40,7 +40,51 @@ def band_keys(
 
 def shingle_hashes(data: NDArray[np.uint8], offsets: Offsets, size: int, flat: NDArray[np.uint32]) -> None:
     """Fill ``flat`` with the upper halves of the shingles' hashes, in order, with repeats."""
-    flat[:] = _shingles(*_words(data, offsets), size)[0] >> np.uint64(32)
+    flat[:] = _shingles(*words(data, offsets), size)[0] >> np.uint64(32)
+
+
+def find_runs(
+    data: NDArray[np.uint8],
+    offsets: Offsets,
+    sizes: Offsets,
+    bits: NDArray[np.uint8],
+    buckets: Offsets,
+    keys: Hashes,
+    found: Offsets,
+) -> int:
+    """As the kernel's; a search of the sorted keys needs no buckets."""
+    del buckets
+    hashed, ends = words(data, offsets)
+    document = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+    starts = np.concatenate(([0], ends[:-1]))
+    low = run_keys(hashed, int(sizes[0])) & np.uint64(8 * len(bits) - 1)
+    likely = np.flatnonzero(bits[(low >> np.uint64(3)).astype(np.int64)] >> (low & np.uint64(7)).astype(np.uint8) & 1)
+    hits = []
+    for size in sizes.tolist():
+        place = likely[likely <= len(hashed) - size]
+        place = place[document[place] == document[place + size - 1]]
+        own = hashed[place]
+        for offset in range(1, size):
+            own = own * np.uint64(WORD) + hashed[place + offset]
+        own = finish(own + np.uint64(size))
+        entry = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
+        known = keys[entry] == own
+        place, entry = place[known], entry[known]
+        hits.append(np.stack((document[place], place - starts[document[place]], entry)))
+    joined = np.concatenate(hits, axis=1)
+    joined = joined[:, np.lexsort((joined[2], joined[1], joined[0]))]
+    kept = min(joined.shape[1], found.shape[1])
+    found[:, :kept] = joined[:, :kept]
+    return int(joined.shape[1])
+
+
+def run_keys(hashed: Hashes, size: int) -> Hashes:
+    """Key of each run of ``size`` words, given the words' hashes; runs of different sizes have different keys."""
+    count = max(0, len(hashed) - size + 1)
+    mixed = hashed[:count].copy()
+    for offset in range(1, size):
+        mixed = mixed * np.uint64(WORD) + hashed[offset : offset + count]
+    return finish(mixed + np.uint64(size))
 
 
 def similarity(
@@ -62,13 +106,36 @@ def similarity(
         out[pair] = both / (len(joined) - both) if len(joined) else 0.0
 
 
-def _words(data: NDArray[np.uint8], offsets: Offsets) -> tuple[Hashes, Offsets]:
+def words(data: NDArray[np.uint8], offsets: Offsets) -> tuple[Hashes, Offsets]:
     """Hash of each word of all documents, and where each document's words end."""
     codes, ends = _characters(data, offsets)
     entries = _entries(codes)
     first = np.zeros(len(codes) + 1, dtype=bool)  # of a document
     first[0] = True
     first[ends] = True
+    starts, inside, lengths = _layout(entries, first)
+    values = (entries[inside] & MASK).astype(np.uint64)
+    last = np.cumsum(lengths)
+    powers = _powers(int(lengths.max(initial=1)))
+    values *= powers[np.repeat(last, lengths) - 1 - np.arange(len(inside))]
+    hashed = np.add.reduceat(values, last - lengths) if len(starts) else values
+    return finish(hashed), np.searchsorted(starts, ends)
+
+
+def word_places(text: str) -> tuple[Offsets, Offsets]:
+    """First character of each word of a text, and the one after its last."""
+    codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    first = np.zeros(len(codes) + 1, dtype=bool)
+    first[0] = True
+    starts, inside, lengths = _layout(_entries(codes), first)
+    return starts, inside[np.cumsum(lengths) - 1] + 1
+
+
+def _layout(entries: NDArray[np.uint32], first: NDArray[np.bool_]) -> tuple[Offsets, Offsets, NDArray[np.int64]]:
+    """Where words begin, the characters that belong to words, and how many each word has.
+
+    first: [characters + 1], whether a document begins there.
+    """
     alone = entries >= ALONE
     member = (entries != 0) & ~alone
     if (member & (entries >= MARK)).any():
@@ -78,14 +145,8 @@ def _words(data: NDArray[np.uint8], offsets: Offsets) -> tuple[Hashes, Offsets]:
     begins |= alone
     starts = np.flatnonzero(begins)
     inside = np.flatnonzero(member | alone)
-    values = (entries[inside] & MASK).astype(np.uint64)
     word = np.cumsum(begins)[inside] - 1
-    lengths = np.bincount(word, minlength=len(starts))
-    last = np.cumsum(lengths)
-    powers = _powers(int(lengths.max(initial=1)))
-    values *= powers[np.repeat(last, lengths) - 1 - np.arange(len(inside))]
-    hashed = np.add.reduceat(values, last - lengths) if len(starts) else values
-    return finish(hashed), np.searchsorted(starts, ends)
+    return starts, inside, np.bincount(word, minlength=len(starts))
 
 
 def _characters(data: NDArray[np.uint8], offsets: Offsets) -> tuple[NDArray[np.uint32], Offsets]:

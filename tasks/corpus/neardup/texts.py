@@ -62,9 +62,9 @@ def sign(texts: pa.Array, scheme: Scheme, path: ModuleType) -> Signed:
     """Band keys of texts."""
     keys = np.empty((scheme.bands, len(texts)), dtype=np.uint64)
     counts = np.empty(len(texts), dtype=np.int64)
-    data, offsets = _buffers(texts)
+    data, offsets = buffers(texts)
     factors = scheme.multipliers()
-    for start, end in _pieces(offsets, path):
+    for start, end in pieces(offsets, path):
         # A contiguous block of its own: the compiled function knows one layout
         part = np.empty((scheme.bands, end - start), dtype=np.uint64)
         part_counts = counts[start:end]
@@ -75,10 +75,10 @@ def sign(texts: pa.Array, scheme: Scheme, path: ModuleType) -> Signed:
 
 def sets_of(texts: pa.Array, counts: Int64, scheme: Scheme, path: ModuleType) -> Sets:
     """Shingle sets of texts; counts: of `Signed`."""
-    data, offsets = _buffers(texts)
+    data, offsets = buffers(texts)
     ends = np.cumsum(counts)
     flat = np.empty(int(ends[-1]) if len(ends) else 0, dtype=np.uint32)
-    for start, end in _pieces(offsets, path):
+    for start, end in pieces(offsets, path):
         part = flat[ends[start] - counts[start] : ends[end - 1]]
         path.shingle_hashes(data, offsets[start : end + 1], scheme.shingle, part)
     bounds = [0, *ends.tolist()]
@@ -114,7 +114,7 @@ def from_strings(texts: list[str]) -> pa.Array:
 
 def gathered(texts: pa.Array, places: Int64) -> pa.Array:
     """The texts at these places. Arrow's `take` would import pyarrow.compute first."""
-    data, offsets = _buffers(texts)
+    data, offsets = buffers(texts)
     begins, ends = offsets[places].tolist(), offsets[places + 1].tolist()
     view = data.data
     return from_bytes([view[begin:end] for begin, end in zip(begins, ends, strict=True)])
@@ -122,7 +122,7 @@ def gathered(texts: pa.Array, places: Int64) -> pa.Array:
 
 def text_bytes(texts: pa.Array) -> int:
     """Bytes of UTF-8 that the texts hold."""
-    _, offsets = _buffers(texts)
+    _, offsets = buffers(texts)
     return int(offsets[-1] - offsets[0])
 
 
@@ -130,11 +130,11 @@ def from_bytes(texts: Sequence[bytes | memoryview]) -> pa.Array:
     """An Arrow array of UTF-8 texts."""
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
     offsets = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(lengths)))
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
-    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
+    parts = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), parts)
 
 
-def _buffers(texts: pa.Array) -> tuple[NDArray[np.uint8], Int64]:
+def buffers(texts: pa.Array) -> tuple[NDArray[np.uint8], Int64]:
     """UTF-8 bytes and the offsets of the texts in them, without a copy for large_string. None counts as empty."""
     if not pa.types.is_large_string(texts.type):
         texts = texts.cast(pa.large_string())
@@ -150,7 +150,7 @@ def _buffers(texts: pa.Array) -> tuple[NDArray[np.uint8], Int64]:
     return data, offsets
 
 
-def _pieces(offsets: Int64, path: ModuleType) -> Iterator[tuple[int, int]]:
+def pieces(offsets: Int64, path: ModuleType) -> Iterator[tuple[int, int]]:
     """Ranges of texts of about `PIECE` bytes; a longer text is one by itself. The kernel takes all at once."""
     count, start = len(offsets) - 1, 0
     if path is not portable:

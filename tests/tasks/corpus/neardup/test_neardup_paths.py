@@ -71,9 +71,9 @@ def test_both_paths_give_the_same_numbers(texts: list[str]) -> None:
 @settings(max_examples=300)
 def test_words_are_those_of_a_plain_reading(text: str) -> None:
     words = plain_words(text)
-    hashes, ends = portable._words(*_bytes(text))
+    hashes, ends = portable.words(*_bytes(text))
     assert len(hashes) == ends[0] == len(words)
-    again, _ = portable._words(*_bytes(" ".join(words)))
+    again, _ = portable.words(*_bytes(" ".join(words)))
     assert np.array_equal(hashes, again)
     assert len(set(hashes.tolist())) == len(set(words))
 
