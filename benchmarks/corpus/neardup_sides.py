@@ -25,7 +25,7 @@ def ours(source: Path, target: Path) -> None:
     from tasks.corpus.neardup.find import find_near
 
     # The defaults of DedupConfig, without pydantic, which a process of the project has loaded anyway
-    config = SimpleNamespace(threshold=0.7, recall=0.99, shingle=5, bands=None, rows=None, verify=True, threads=None)
+    config = SimpleNamespace(threshold=0.7, recall=0.99, shingle=5, bands=None, rows=None, verify=True)
     files = sorted(source.glob("*.parquet"))
 
     def batches(columns: tuple[str, ...] = ("text",)) -> Iterator[Any]:

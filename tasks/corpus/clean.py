@@ -56,7 +56,7 @@ class ShardCount:
         return {
             "source": self.source,
             "read": asdict(self.read),
-            "screen": asdict(self.screen),
+            "screen": vars(self.screen),
             "found": self.found.as_json(),
         }
 
@@ -75,7 +75,7 @@ def clean_shard(folder: Path, number: int, report: Report) -> None:
     config, source = plan.config, plan.config.sources[job.source]
     count = ShardCount(job.source, SourceCount(source.name))
     tools.screen.counts = count.screen
-    limits = ReadLimits.of(config)
+    limits = ReadLimits()
     with ShardWriter(plan.shard(number)) as writer:
 
         def documents() -> Iterator[Document]:

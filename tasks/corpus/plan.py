@@ -132,7 +132,7 @@ def _digest(folder: Path) -> str | None:
 
 def _parts(path: Path, source: TextSource) -> list[tuple[FilePart, int]]:
     """Parts of a file, and about how many bytes each has."""
-    parts = split_file(path, source.format, JOB_BYTES, source.encoding)
+    parts = split_file(path, source.format, JOB_BYTES)
     return [(part, path.stat().st_size // len(parts)) for part in parts]
 
 

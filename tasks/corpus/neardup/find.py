@@ -78,16 +78,17 @@ def find_near(
     progress: Progress = lambda done, total: None,
     earlier: Stored | None = None,
     size: int | None = None,
+    threads: int | None = None,
 ) -> Clusters:
     """Clusters of texts that a Jaccard similarity of at least ``config.threshold`` links.
 
     batches: called once or twice, gives the same Arrow string arrays each time. Positions count the texts of
     ``earlier`` first, which are compared with new ones only. A text without words is like no other. size: bytes of
-    text in all, where known. progress: called with bands done and bands in all. Memory is bounded by the number of
-    texts (some 30 bytes each beside `MEMORY`) and not by their length.
+    text in all, where known. threads: all cores when None. progress: called with bands done and bands in all.
+    Memory is bounded by the number of texts (some 30 bytes each beside `MEMORY`) and not by their length.
     """
     scheme = scheme_of(config)
-    threads = _threads(config, size)
+    threads = _threads(threads, size)
     with tempfile.TemporaryDirectory(prefix="plumbline-neardup-") as folder:
         keys = BandKeys(scheme, Path(folder))
         if earlier is not None:
@@ -130,11 +131,11 @@ def find_clusters(
     return search.clusters()
 
 
-def _threads(config: Matching, size: int | None) -> int:
-    """As configured; one for the portable path, which holds the GIL."""
+def _threads(asked: int | None, size: int | None) -> int:
+    """As asked; one for the portable path, which holds the GIL."""
     if size is not None and path_for(size) is portable:
         return 1
-    return config.threads or len(os.sched_getaffinity(0))
+    return asked or len(os.sched_getaffinity(0))
 
 
 def _all_alike(left: Int64, right: Int64) -> NDArray[np.bool_]:

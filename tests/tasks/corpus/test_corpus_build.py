@@ -96,7 +96,7 @@ def kept_rows(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def rejected(out: Path) -> dict[str, tuple[str, str | None]]:
-    rows = pq.read_table(out / "rejects" / "rejects.parquet").to_pylist()
+    rows = pq.read_table(out / "rejects").to_pylist()
     return {row["id"]: (row["reason"], row["duplicate_of"]) for row in rows}
 
 

@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Run:
         build_corpus(settings, Inputs(sources=files), tmp_path / "out", Live(tmp_path / "work"))
         out = tmp_path / "out"
         kept = {row["id"]: row for split in ("train", "heldout") for row in read_shards(out, split)}
-        rejects = pq.read_table(out / "rejects" / "rejects.parquet").to_pylist()
+        rejects = pq.read_table(out / "rejects").to_pylist()
         return kept, {row["id"]: row["reason"] for row in rejects}, json.loads((out / "report.json").read_text())
 
     return build

@@ -14,14 +14,16 @@ from tasks.corpus.neardup.cluster import Clusters
 from tasks.corpus.neardup.find import find_near
 from tasks.corpus.neardup.scheme import scheme_of
 
-CONFIG = DedupConfig(threads=1)
+CONFIG = DedupConfig()
 LARGE = 1 << 40  # bytes: the compiled path
 
 
-def near(rows: list[str], config: DedupConfig = CONFIG, split: int | None = None, size: int | None = 0) -> Clusters:
+def near(
+    rows: list[str], config: DedupConfig = CONFIG, split: int | None = None, size: int | None = 0, threads: int = 1
+) -> Clusters:
     step = split or max(1, len(rows))
     batches = [texts.from_strings(rows[start : start + step]) for start in range(0, len(rows), step)]
-    return find_near(lambda: batches, config, size=size)
+    return find_near(lambda: batches, config, size=size, threads=threads)
 
 
 def jaccard(left: str, right: str) -> float:
@@ -77,7 +79,7 @@ def test_batches_threads_path_and_disk_change_nothing(
     with pytest.MonkeyPatch.context() as patch:
         if disk:
             patch.setattr(find, "MEMORY", 100)
-        again = near(rows, DedupConfig(threads=threads), split, size)
+        again = near(rows, CONFIG, split, size, threads)
     assert once.lists() == again.lists()
     assert (once.pairs, once.capped) == (again.pairs, again.capped)
 
@@ -85,7 +87,7 @@ def test_batches_threads_path_and_disk_change_nothing(
 @given(families(), st.randoms(use_true_random=False), st.booleans())
 @settings(max_examples=60)
 def test_order_changes_no_cluster(rows: list[str], chance, verify: bool) -> None:  # type: ignore[no-untyped-def]
-    config = DedupConfig(threads=1, verify=verify)
+    config = DedupConfig(verify=verify)
     order = chance.sample(range(len(rows)), len(rows))
 
     def sets(found: Clusters, names: list[int]) -> set[frozenset[int]]:
@@ -105,7 +107,7 @@ def test_nothing_empty_and_wordless_texts_are_like_no_other() -> None:
 
 def test_unverified_takes_every_candidate() -> None:
     rows = [" ".join([*(f"s{n}" for n in range(80)), *(f"own{row}w{n}" for n in range(20))]) for row in range(3)]
-    loose = {"bands": 40, "rows": 1, "threads": 1}
+    loose = {"bands": 40, "rows": 1}
     assert near(rows, DedupConfig(**loose)).lists() == []
     assert near(rows, DedupConfig(**loose, verify=False)).lists() == [[0, 1, 2]]
 
@@ -115,7 +117,7 @@ def test_boilerplate_buckets_are_bounded_and_counted(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(cluster, "PARTNERS", partners)
     shared = [f"s{number}" for number in range(80)]  # Jaccard .655: candidates, but no duplicates
     rows = [" ".join([*shared, *(f"own{text}w{number}" for number in range(20))]) for text in range(40)]
-    found = near(rows, DedupConfig(bands=4, rows=1, threads=1))
+    found = near(rows, DedupConfig(bands=4, rows=1))
     assert found.lists() == []
     assert found.pairs <= min(4 * 40 * partners, 40 * 39 // 2)
     assert (found.capped > 0) == (partners < 40)
