@@ -3,19 +3,21 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TextIO
+from pathlib import Path, PurePosixPath
+from typing import Any, TextIO
 
 from configs.schema.corpus import CorpusConfig
 from configs.schema.sources import TextSource
 from tasks.corpus.document import Document, text_id
-from tasks.corpus.layout import Textless, Unreadable, read_row
+from tasks.corpus.layout import PLAIN, Textless, Unreadable, given_id, read_row
 from tasks.corpus.normalise import split_long
 from tasks.failures import BadData
-from tasks.formats import Row, file_format, read_file
+from tasks.formats import FilePart, ReadLimits, Row, file_format, read_part
+from tasks.formats.names import archive
 
 SHOWN_LINES = 3
 Progress = Callable[[int, int], None]
+SetAside = Callable[[dict[str, Any]], None]
 
 
 @dataclass
@@ -32,6 +34,14 @@ class SourceCount:
     keys: list[str] = field(default_factory=list)
     first_errors: list[str] = field(default_factory=list)
 
+    def add(self, other: "SourceCount") -> None:
+        """Count what another part of the same source gave; parts are added in their order."""
+        for name in ("rows", "quarantined", "split_added", "documents", "textless"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.missing = self.missing or other.missing
+        self.keys = self.keys or other.keys
+        self.first_errors = [*self.first_errors, *other.first_errors][:SHOWN_LINES]
+
 
 def read_sources(
     config: CorpusConfig, files: list[list[Path]], quarantine: TextIO, counts: list[SourceCount], progress: Progress
@@ -43,48 +53,99 @@ def read_sources(
     """
     total = sum(path.stat().st_size for paths in files for path in paths if path.exists())
     done = 0
+
+    def set_aside(entry: dict[str, Any]) -> None:
+        quarantine.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
     for index, source in enumerate(config.sources):
         count = counts[index]
         for path in files[index]:
-            for row in _rows(source, path, count):
-                document, error = _document(row, source, path, index, count)
-                if document is None:
-                    _set_aside(row, path, error, quarantine, count)
-                else:
-                    yield from _pieces(document, config.split_characters, count)
+            part = whole_file(source, path)
+            for row in _rows(source, part, count):
+                yield from _documents(row, source, index, part, config, count, set_aside)
                 progress(min(done + row.position, total - 1), total)
             done += path.stat().st_size
-        _check(source, count, config.max_malformed)
+        check_share(source, count, config.max_malformed)
     progress(total, total)
 
 
-def _rows(source: TextSource, path: Path, count: SourceCount) -> Iterator[Row]:
+def read_documents(
+    source: TextSource, index: int, part: FilePart, config: CorpusConfig, count: SourceCount, set_aside: SetAside
+) -> Iterator[Document]:
+    """Documents of one part of a file of ``config.sources[index]``; a plain function of its arguments.
+
+    count: filled; reading stops when it holds ``source.max_documents``. set_aside: called with
+    {"file", "line", "offset", "error", "text"} of each row that gives no document. Ids are the rows' own, or made
+    from the text; rows with equal ids are all handed on. Raises BadData when the file is unsound.
+    """
+    for row in _rows(source, part, count):
+        yield from _documents(row, source, index, part, config, count, set_aside)
+
+
+def whole_file(source: TextSource, path: Path) -> FilePart:
+    """A file of the source as one part. Raises BadData when its format is unknown."""
+    format = source.format if archive(path.name) else file_format(path, source.format)
+    return FilePart(path, format, encoding=source.encoding)
+
+
+def check_share(source: TextSource, count: SourceCount, limit: float) -> None:
+    """Raises BadData when no row has a text, or when more than this share cannot be read."""
+    if count.rows and count.textless == count.rows:
+        raise BadData(
+            f"source {source.name!r}: all {count.rows} rows have {count.missing}; the keys are "
+            f"{', '.join(count.keys)}; set corpus.sources.text_field or corpus.sources.layout"
+        )
+    if count.quarantined > limit * count.rows:
+        raise BadData(
+            f"source {source.name!r}: {count.quarantined} of {count.rows} rows cannot be read, more than "
+            f"corpus.max_malformed={limit}: {'; '.join(count.first_errors)}"
+        )
+
+
+def _rows(source: TextSource, part: FilePart, count: SourceCount) -> Iterator[Row]:
     """Rows until the source has given as many documents as it may."""
-    for row in read_file(path, source.format):
+    limits = ReadLimits(source.limits.row_bytes, source.limits.expansion, source.limits.expanded_bytes)
+    for row in read_part(part, limits):
         if source.max_documents is not None and count.rows - count.quarantined >= source.max_documents:
             return
         count.rows += 1
         yield row
 
 
-def _document(row: Row, source: TextSource, path: Path, index: int, count: SourceCount) -> tuple[Document | None, str]:
+def _documents(
+    row: Row,
+    source: TextSource,
+    index: int,
+    part: FilePart,
+    config: CorpusConfig,
+    count: SourceCount,
+    set_aside: SetAside,
+) -> Iterator[Document]:
+    document, error = _document(row, source, part, index, count)
+    if document is None:
+        _quarantine(row, part, error, count, set_aside)
+    else:
+        yield from _pieces(document, config.split_characters, count)
+
+
+def _document(
+    row: Row, source: TextSource, part: FilePart, index: int, count: SourceCount
+) -> tuple[Document | None, str]:
     """The document of a row, or None and why there is none."""
     if row.values is None:
         return None, row.error
-    plain = file_format(path, source.format) == "txt"
+    format = file_format(PurePosixPath(row.member), part.format) if row.member else part.format
     try:
-        text, metadata = read_row(row.values, source, "text" if plain else source.text_field)
+        text, metadata = read_row(row.values, source, format)
     except Unreadable as error:
         if isinstance(error, Textless):
             count.textless += 1
             count.missing = count.missing or str(error)
             count.keys = count.keys or sorted(map(str, row.values))
         return None, str(error)
-    if plain:
-        metadata["file"] = path.name
-    given = row.values.get("id")
-    known = isinstance(given, str | int) and not isinstance(given, bool) and given != ""
-    return Document(str(given) if known else text_id(text), text, index, metadata), ""
+    if format in (*PLAIN, "html"):
+        metadata["file"] = _file(row, part)
+    return Document(given_id(row.values, source) or text_id(text), text, index, metadata), ""
 
 
 def _pieces(document: Document, size: int | None, count: SourceCount) -> Iterator[Document]:
@@ -101,23 +162,15 @@ def _pieces(document: Document, size: int | None, count: SourceCount) -> Iterato
         yield Document(f"{document.id}#{number:04d}", text, document.source, metadata)
 
 
-def _set_aside(row: Row, path: Path, error: str, quarantine: TextIO, count: SourceCount) -> None:
+def _quarantine(row: Row, part: FilePart, error: str, count: SourceCount, set_aside: SetAside) -> None:
     count.quarantined += 1
     shown = row.raw or json.dumps(row.values, ensure_ascii=False, default=str)[:200]
-    entry = {"file": path.name, "line": row.line, "error": error, "text": shown}
-    quarantine.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    file = _file(row, part)
+    set_aside({"file": file, "line": row.line, "offset": row.offset, "error": error, "text": shown})
     if len(count.first_errors) < SHOWN_LINES:
-        count.first_errors.append(f"{path.name}:{row.line}: {error}")
+        count.first_errors.append(f"{file}:{row.line}: {error}")
 
 
-def _check(source: TextSource, count: SourceCount, limit: float) -> None:
-    if count.rows and count.textless == count.rows:
-        raise BadData(
-            f"source {source.name!r}: all {count.rows} rows have {count.missing}; the keys are "
-            f"{', '.join(count.keys)}; set corpus.sources.text_field or corpus.sources.layout"
-        )
-    if count.quarantined > limit * count.rows:
-        raise BadData(
-            f"source {source.name!r}: {count.quarantined} of {count.rows} rows cannot be read, more than "
-            f"corpus.max_malformed={limit}: {'; '.join(count.first_errors)}"
-        )
+def _file(row: Row, part: FilePart) -> str:
+    """Name of the file without folders, and of the member of an archive."""
+    return f"{part.path.name}/{row.member}" if row.member else part.path.name

@@ -28,13 +28,10 @@ class Reading:
     exact: bool = True
 
     def good(self, line: int, values: dict[str, object], offset: int | None) -> Row:
-        return Row(line, values, "", "", self.position(), self._place(offset), self.member)
+        return Row(line, values, "", "", self.position(), offset if self.exact else None, self.member)
 
     def bad(self, line: int, error: str, raw: bytes, offset: int | None) -> Row:
-        return Row(line, None, error, shown(raw), self.position(), self._place(offset), self.member)
-
-    def _place(self, offset: int | None) -> int | None:
-        return offset if self.exact else None
+        return Row(line, None, error, shown(raw), self.position(), offset if self.exact else None, self.member)
 
     def too_long(self, line: int, what: str, raw: bytes, offset: int | None) -> Row:
         limit = f"more than limits.row_bytes={self.limits.row_bytes}"

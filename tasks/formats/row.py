@@ -2,13 +2,12 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 SHOWN = 200  # characters of an unreadable row that are kept for the reader
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of a file.
 
     line: line number from 1; row number in Parquet and Arrow, record number in WARC. values: the row, or None when
