@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,17 @@ def build_corpus(config: CorpusConfig, inputs: Inputs, out: Path, live: Live) ->
     for source in config.sources:
         if not inputs.sources.get(source.path):
             raise BadData(f"source {source.name!r}: no file matches {source.path!r}; set corpus.sources.path")
-    seed = config.seed if config.seed is not None else 0
     plan = make_plan(config, inputs, live.work / "corpus")
-    engine = engine_for(config.engine, config.workers, plan.size, config.ray_address)
+    with closing(engine_for(config.engine, config.workers, plan.size, config.ray_address)) as engine:
+        metrics = _build(plan, inputs, engine, out, live)
+    shutil.rmtree(plan.folder)
+    live.say(_sentence(metrics))
+    return metrics
+
+
+def _build(plan: Plan, inputs: Inputs, engine: Engine, out: Path, live: Live) -> dict[str, Any]:
+    config = plan.config
+    seed = config.seed if config.seed is not None else 0
     counts = _clean(plan, inputs, engine, live)
     catalogue = Catalogue.of(plan)
     earlier = Stored([path for corpus in config.dedup.against for path in inputs.sources[corpus.path]])
@@ -59,10 +68,7 @@ def build_corpus(config: CorpusConfig, inputs: Inputs, out: Path, live: Live) ->
         save_signatures(catalogue, out)
     made = _report(catalogue, counts, found, mixed, heldout, order, seed)
     (out / "report.json").write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(plan.folder)
-    metrics = dict(made["totals"])
-    live.say(_sentence(metrics))
-    return metrics
+    return dict(made["totals"])
 
 
 def _clean(plan: Plan, inputs: Inputs, engine: Engine, live: Live) -> Counts:

@@ -21,7 +21,6 @@ from tasks.corpus.screen import Screen, ScreenCounts
 from tasks.corpus.simplified import Fold, fold_for
 from tasks.corpus.work import Cleaned, ShardWriter, done_shard
 from tasks.corpus.words import count_words
-from tasks.formats import ReadLimits
 
 BATCH = 4_000_000  # characters that are worked on at a time
 
@@ -75,12 +74,11 @@ def clean_shard(folder: Path, number: int, report: Report) -> None:
     config, source = plan.config, plan.config.sources[job.source]
     count = ShardCount(job.source, SourceCount(source.name))
     tools.screen.counts = count.screen
-    limits = ReadLimits()
     with ShardWriter(plan.shard(number)) as writer:
 
         def documents() -> Iterator[Document]:
             for part in job.parts:
-                yield from read_documents(source, job.source, part, config, count.read, writer.set_aside, limits)
+                yield from read_documents(source, job.source, part, config, count.read, writer.set_aside)
 
         done = 0
         for batch in _batches(documents()):
@@ -104,7 +102,7 @@ def clean_batch(documents: list[Document], source: TextSource, tools: Tools, cou
         document.digest = folded_digest(tools.fold(document.text))
     texts = from_strings([document.text for document in documents])
     words = count_words(texts)
-    shingles, keys = _sign(documents, reasons, source, tools)
+    shingles, keys = sign_documents(documents, reasons, source, tools)
     quality = [_quality(document, config) for document in documents]
     return Cleaned(documents, reasons, words, quality, shingles, keys)
 
@@ -133,7 +131,7 @@ def _decontaminate(
             count.found.add(documents[place].id, count.read.name, hit)
 
 
-def _sign(
+def sign_documents(
     documents: list[Document], reasons: list[str | None], source: TextSource, tools: Tools
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Shingles and band keys; zeros for documents that are dropped already."""

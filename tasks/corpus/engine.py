@@ -28,6 +28,9 @@ class Engine(Protocol):
     def run(self, task: str, folder: Path, numbers: Iterable[int], progress: Progress) -> None:
         """Returns when all jobs are done."""
 
+    def close(self) -> None:
+        """End what was started."""
+
 
 def tasks() -> dict[str, Task]:
     """Tasks by name."""
@@ -46,12 +49,16 @@ class Here:
         for number in numbers:
             tasks()[task](folder, number, lambda value, number=number: done.report(number, value))  # type: ignore[misc]
 
+    def close(self) -> None:
+        pass
+
 
 class Processes:
-    """Jobs over processes of this machine. A worker that dies is LostWorker; the finished shards stay."""
+    """Jobs over processes of this machine, which stay for the next task. One that dies is LostWorker."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self.started: list[subprocess.Popen[str]] = []
 
     def run(self, task: str, folder: Path, numbers: Iterable[int], progress: Progress) -> None:
         waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -59,17 +66,26 @@ class Processes:
         for number in numbers:
             waiting.put(number)
             count += 1
+        while len(self.started) < min(self.workers, count):
+            self.started.append(_start())
         done, failures = Done(progress), list[StageFailure]()
         threads = [
-            threading.Thread(target=_drive, args=(task, folder, waiting, done, failures))
-            for _ in range(min(self.workers, count))
+            threading.Thread(target=_drive, args=(worker, task, folder, waiting, done, failures))
+            for worker in self.started[:count]
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         if failures:
+            self.close()
             raise failures[0]
+
+    def close(self) -> None:
+        for worker in self.started:
+            worker.kill()
+            worker.communicate()
+        self.started = []
 
 
 class Done:
@@ -85,32 +101,37 @@ class Done:
             self.progress(sum(self.of_job.values()))
 
 
+def _start() -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tasks.corpus.worker", str(os.getpid())]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def _drive(
-    task: str, folder: Path, waiting: "queue.SimpleQueue[int]", done: Done, failures: list[StageFailure]
+    worker: subprocess.Popen[str],
+    task: str,
+    folder: Path,
+    waiting: "queue.SimpleQueue[int]",
+    done: Done,
+    failures: list[StageFailure],
 ) -> None:
     """Feed one worker until nothing waits, or somebody failed."""
-    command = [sys.executable, "-m", "tasks.corpus.worker", task, str(folder), str(os.getpid())]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
-        assert worker.stdin
-        assert worker.stdout
-        while not failures:
-            try:
-                number = waiting.get_nowait()
-            except queue.Empty:
-                break
-            try:
-                worker.stdin.write(f"{number}\n")
-                worker.stdin.flush()
-                answer = _answer(worker.stdout, number, done)
-            except OSError:
-                answer = None
-            if answer is None:
-                failures.append(LostWorker(f"corpus: a process died at {task} {number} (status {worker.wait()})"))
-            elif answer["event"] == "failed":
-                failures.append(FAILURES.get(answer["failure"], StageFailure)(answer["message"]))
-        worker.stdin.close()
-        if failures:
-            worker.terminate()
+    assert worker.stdin
+    assert worker.stdout
+    while not failures:
+        try:
+            number = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            worker.stdin.write(json.dumps({"task": task, "folder": str(folder), "number": number}) + "\n")
+            worker.stdin.flush()
+            answer = _answer(worker.stdout, number, done)
+        except OSError:
+            answer = None
+        if answer is None:
+            failures.append(LostWorker(f"corpus: a process died at {task} {number} (status {worker.wait()})"))
+        elif answer["event"] == "failed":
+            failures.append(FAILURES.get(answer["failure"], StageFailure)(answer["message"]))
 
 
 def _answer(lines: Iterable[str], number: int, done: Done) -> dict[str, Any] | None:

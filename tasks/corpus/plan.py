@@ -132,16 +132,16 @@ def _digest(folder: Path) -> str | None:
 
 def _parts(path: Path, source: TextSource) -> list[tuple[FilePart, int]]:
     """Parts of a file, and about how many bytes each has."""
-    parts = split_file(path, source.format, JOB_BYTES)
+    parts = split_file(path, source.format, JOB_BYTES, source.encoding)
     return [(part, path.stat().st_size // len(parts)) for part in parts]
 
 
 def _groups(parts: list[tuple[FilePart, int]]) -> list[list[tuple[FilePart, int]]]:
     """Small files together, up to `JOB_BYTES`."""
     groups: list[list[tuple[FilePart, int]]] = []
-    held = JOB_BYTES
+    held = 0
     for part in parts:
-        if held + part[1] > JOB_BYTES:
+        if not groups or held + part[1] > JOB_BYTES:
             groups.append([])
             held = 0
         groups[-1].append(part)

@@ -23,7 +23,8 @@ class Ray:
         except ImportError as error:
             raise BadConfig("corpus.engine=ray needs Ray: pip install 'plumbline[ray]'") from error
         self.ray = ray
-        if not ray.is_initialized():
+        self.mine = not ray.is_initialized()
+        if self.mine:
             try:
                 ray.init(address=address, include_dashboard=False, configure_logging=False, log_to_driver=False)
             except (ConnectionError, ValueError, RuntimeError) as error:
@@ -48,6 +49,11 @@ class Ray:
             for reference in waiting:
                 ray.cancel(reference, force=True)
             mark.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Leave the cluster, and end one that was started here."""
+        if self.mine:
+            self.ray.shutdown()
 
 
 def _run(task: str, folder: str, number: int, mark: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, TextIO
+from typing import Any
 
 from configs.schema.corpus import CorpusConfig
 from configs.schema.sources import TextSource
@@ -13,10 +13,8 @@ from tasks.corpus.layout import PLAIN, Textless, Unreadable, given_id, read_row
 from tasks.corpus.normalise import split_long
 from tasks.failures import BadData
 from tasks.formats import FilePart, ReadLimits, Row, file_format, read_part
-from tasks.formats.names import archive
 
 SHOWN_LINES = 3
-Progress = Callable[[int, int], None]
 SetAside = Callable[[dict[str, Any]], None]
 
 
@@ -43,32 +41,6 @@ class SourceCount:
         self.first_errors = [*self.first_errors, *other.first_errors][:SHOWN_LINES]
 
 
-def read_sources(
-    config: CorpusConfig, files: list[list[Path]], quarantine: TextIO, counts: list[SourceCount], progress: Progress
-) -> Iterator[Document]:
-    """Documents of all sources in order; fills one `SourceCount` a source.
-
-    files: the files of each source. progress: called with bytes read and bytes in all.
-    Raises BadData when a file is unsound, no row has the text field, or too many rows are malformed.
-    """
-    total = sum(path.stat().st_size for paths in files for path in paths if path.exists())
-    done = 0
-
-    def set_aside(entry: dict[str, Any]) -> None:
-        quarantine.write(json.dumps(entry, ensure_ascii=False) + "\n")
-
-    for index, source in enumerate(config.sources):
-        count = counts[index]
-        for path in files[index]:
-            part = whole_file(source, path)
-            for row in _rows(source, part, count):
-                yield from _documents(row, source, index, part, config, count, set_aside)
-                progress(min(done + row.position, total - 1), total)
-            done += path.stat().st_size
-        check_share(source, count, config.max_malformed)
-    progress(total, total)
-
-
 def read_documents(
     source: TextSource, index: int, part: FilePart, config: CorpusConfig, count: SourceCount, set_aside: SetAside
 ) -> Iterator[Document]:
@@ -80,12 +52,6 @@ def read_documents(
     """
     for row in _rows(source, part, count):
         yield from _documents(row, source, index, part, config, count, set_aside)
-
-
-def whole_file(source: TextSource, path: Path) -> FilePart:
-    """A file of the source as one part. Raises BadData when its format is unknown."""
-    format = source.format if archive(path.name) else file_format(path, source.format)
-    return FilePart(path, format, encoding=source.encoding)
 
 
 def check_share(source: TextSource, count: SourceCount, limit: float) -> None:

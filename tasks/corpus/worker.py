@@ -1,6 +1,6 @@
-"""A process that works at jobs of a plan: reads numbers from its input, answers with one JSON line an event.
+"""A process that works at jobs of a plan: reads one JSON line a job, answers with one JSON line an event.
 
-    python -m tasks.corpus.worker TASK FOLDER PARENT
+    python -m tasks.corpus.worker PARENT
 
 It ends with its input. While it works it looks for its parent, so that it never outlives a killed one.
 """
@@ -20,12 +20,12 @@ from tasks.failures import StageFailure
 WATCH = 0.5  # seconds between two looks for the parent
 
 
-def main(task: str, folder: Path, parent: int) -> None:
+def main(parent: int) -> None:
     """Work until the input ends."""
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     sys.stdout = sys.stderr  # what a library prints is no answer
-    function, last = tasks()[task], 0.0
+    last = 0.0
 
     def answer(**event: object) -> None:
         answers.write(json.dumps(event) + "\n")
@@ -38,8 +38,9 @@ def main(task: str, folder: Path, parent: int) -> None:
             answer(event="progress", done=done)
 
     for line in sys.stdin:
+        job = json.loads(line)
         try:
-            function(folder, int(line), report)
+            tasks()[job["task"]](Path(job["folder"]), job["number"], report)
             answer(event="done")
         except Exception as error:
             if not isinstance(error, StageFailure):
@@ -55,4 +56,4 @@ def _watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(int(sys.argv[1]))

@@ -1,16 +1,22 @@
 """Who survives, and what is left out because an earlier corpus has it."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalogues import catalogue, document, settings
+
 from configs.schema.corpus import DedupConfig
-from tasks.corpus.document import Document, Reject, folded_digest
+from tasks.corpus.catalogue import KEPT, Catalogue
+from tasks.corpus.document import Document, folded_digest
 from tasks.corpus.duplicates import drop_exact, drop_near, save_signatures
+from tasks.corpus.engine import Here
 from tasks.corpus.neardup.stored import Stored
 from tasks.failures import BadData
 
@@ -19,29 +25,46 @@ WORDS = [f"w{number}" for number in range(100)]
 LONG, SHORT = " ".join(WORDS), " ".join(WORDS[:90])
 
 
-def document(id_: str, text: str, source: int = 0, compared: bool = True) -> Document:
-    return Document(id_, text, source, {}, folded_digest(text), compared)
-
-
 def near(
-    documents: list[Document], config: DedupConfig = CONFIG, earlier: Stored | None = None
-) -> tuple[list[str], dict[str, str | None]]:
-    kept, dropped, _ = drop_near(sorted(documents, key=Document.order), config, lambda done, total: None, earlier)
-    return [row.id for row in kept], fates(dropped, "near_duplicate")
+    documents: list[Document], config: DedupConfig = CONFIG, earlier: Stored | None = None, keep: tuple[int, ...] = ()
+) -> tuple[list[str], dict[str, str]]:
+    with TemporaryDirectory() as folder:
+        made = catalogue(Path(folder), documents, settings("hash", "hash", "hash", keep=keep, dedup=config))
+        drop_near(made, earlier or Stored([]), Here(), lambda done, total: None)
+        return fates(made, "near_duplicate")
 
 
-def fates(dropped: list[Reject], reason: str) -> dict[str, str | None]:
-    assert all(reject.reason == reason for reject in dropped)
-    return {reject.document.id: reject.duplicate_of for reject in dropped}
+def exact(folder: Path, documents: list[Document], earlier: Stored | None = None) -> tuple[list[str], dict[str, str]]:
+    made = catalogue(folder, documents, settings())
+    drop_exact(made, earlier or Stored([]))
+    return fates(made, "exact_duplicate")
 
 
-def test_exact_duplicates_fold_case_and_space_and_keep_the_first() -> None:
+def fates(made: Catalogue, reason: str) -> tuple[list[str], dict[str, str]]:
+    """Ids that stay, and who stands for those that do not."""
+    dropped = np.flatnonzero(made.reason != KEPT)
+    assert all(made.reasons[code] == reason for code in made.reason[dropped])
+    survivors = {made.id(place): made.id(int(made.survivor[place])) for place in dropped.tolist()}
+    return made.ids(np.flatnonzero(made.kept)), survivors
+
+
+def test_exact_duplicates_fold_case_and_space_and_keep_the_first(tmp_path: Path) -> None:
     documents = [document("a", "The  Fox\nruns"), document("b", "the fox runs"), document("c", "the fox ran")]
-    kept, dropped = drop_exact(documents)
-    assert [row.id for row in kept] == ["a", "c"]
-    assert fates(dropped, "exact_duplicate") == {"b": "a"}
-    kept, dropped = drop_exact(documents, {folded_digest("the fox ran"): "earlier"})
-    assert fates(dropped, "exact_duplicate") == {"b": "a", "c": "earlier"}
+    assert exact(tmp_path, documents) == (["a", "c"], {"b": "a"})
+    before = catalogue(tmp_path / "before", [document("earlier", "the FOX ran")], settings())
+    save_signatures(before, tmp_path)
+    earlier = Stored([tmp_path / "signatures" / "00000.parquet"])
+    assert exact(tmp_path, documents, earlier) == (["a"], {"b": "a", "c": "earlier"})
+
+
+@given(st.lists(st.sampled_from(["red", "Red", "blue", "green", "GREEN", "black"]), min_size=1, max_size=20))
+def test_exactly_the_first_of_equal_documents_stays(texts: list[str]) -> None:
+    documents = [document(f"d{number:02d}", text) for number, text in enumerate(texts)]
+    with TemporaryDirectory() as folder:
+        kept, dropped = exact(Path(folder), documents)
+    folded = [text.lower() for text in texts]
+    assert kept == [f"d{folded.index(text):02d}" for text in dict.fromkeys(folded)]
+    assert all(folded[int(id_[1:])] == folded[int(first[1:])] for id_, first in dropped.items())
 
 
 def test_cluster_is_joined_through_a_middle_document_and_its_first_stays() -> None:
@@ -52,7 +75,7 @@ def test_cluster_is_joined_through_a_middle_document_and_its_first_stays() -> No
 
 
 def test_documents_that_are_not_compared_stay() -> None:
-    assert near([document("a", LONG), document("b", SHORT, 1, compared=False)]) == (["a", "b"], {})
+    assert near([document("a", LONG), document("b", SHORT, 1)], keep=(1,)) == (["a", "b"], {})
 
 
 @pytest.mark.parametrize(
@@ -68,9 +91,23 @@ def test_survivor(survivor: str, prefer_source: bool, stays: str) -> None:
     assert dropped == dict.fromkeys({"a", "b", "c", "d"} - {stays}, stays)
 
 
+def test_the_best_by_a_field_stays(tmp_path: Path) -> None:
+    documents = [document("a", SHORT, score=0.2), document("b", SHORT + " x", score=0.9), document("c", SHORT + " y")]
+    assert near(documents, DedupConfig(survivor="best")) == (["b"], {"a": "b", "c": "b"})
+
+
+def test_traditional_and_simplified_chinese_are_one_when_asked_for() -> None:
+    pytest.importorskip("opencc")
+    texts = ["人工智能是研究、开发用于模拟和扩展人的智能的理论、方法、技术及应用系统的一门新的技术科学",
+             "人工智能是研究、開發用於模擬和擴展人的智能的理論、方法、技術及應用系統的一門新的技術科學"]  # fmt: skip
+    documents = [document("simplified", texts[0]), document("traditional", texts[1])]
+    assert near(documents)[1] == {}
+    assert near(documents, DedupConfig(fold_chinese=True))[1] == {"traditional": "simplified"}
+
+
 @given(st.permutations("abcdefgh"), st.sampled_from(("first", "longest")), st.booleans())
 def test_exactly_one_of_each_cluster_survives(names: list[str], survivor: str, prefer_source: bool) -> None:
-    config = DedupConfig(survivor=survivor, prefer_source=prefer_source, threads=1)
+    config = DedupConfig(survivor=survivor, prefer_source=prefer_source)
     documents = [
         document(name, f"{LONG} {' '.join(WORDS[: number // 2])}" if number % 2 else f"own{number} text", number % 3)
         for number, name in enumerate(names)
@@ -86,9 +123,9 @@ def earlier(tmp_path: Path) -> Path:
     rows = [
         document("old", LONG),
         document("long", " ".join(f"v{n}" for n in range(3000))),
-        document("kept", "x y", 1, False),
+        document("kept", "x y", 1),
     ]
-    save_signatures(rows, ["one", "two"], CONFIG, tmp_path)
+    save_signatures(catalogue(tmp_path, rows, settings("hash", "hash", keep=(1,))), tmp_path)
     return tmp_path / "signatures" / "00000.parquet"
 
 
