@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help install demo test test-slow test-fault test-orchestration test-browser test-deploy lint lock clean
+.PHONY: help install demo test test-slow test-fault test-orchestration test-browser test-ray test-deploy lint lock clean
 
 help:
 	@echo "make demo        raw text to an aligned model, on two CPU cores, a few minutes"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-fault  kills runs at random moments and compares digests"
 	@echo "make test-orchestration  real Prefect server and worker: deploy, cancel, crash, resume, Postgres"
 	@echo "make test-browser        the Prefect UI in a real browser; needs chromium"
+	@echo "make test-ray            the corpus stage on a Ray cluster of this machine"
 	@echo "make test-deploy         Docker and Kubernetes files against their schemas"
 	@echo "make lint        ruff and mypy"
 	@echo "make lock        write requirements.lock from the environment that passed the tests"
@@ -29,7 +30,7 @@ demo: install
 	@$(BIN)/plumbline run quickstart
 
 test: install
-	$(BIN)/python -m pytest -m "not slow and not fault and not orchestration and not browser"
+	$(BIN)/python -m pytest -m "not slow and not fault and not orchestration and not browser and not ray"
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
@@ -43,6 +44,10 @@ test-orchestration: install
 test-browser: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[dev,browser]"
 	$(BIN)/python -m pytest -m browser
+
+test-ray: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e ".[dev,ray]"
+	$(BIN)/python -m pytest -m ray
 
 # What Docker and Kubernetes would be given, against their schemas: 210 MB of validators in an environment of their own
 test-deploy: install

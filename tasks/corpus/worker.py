@@ -2,27 +2,30 @@
 
     python -m tasks.corpus.worker PARENT
 
-It ends with its input. While it works it looks for its parent, so that it never outlives a killed one.
+It ends with its input, and at once when its parent is killed.
 """
 
+import ctypes
 import json
 import os
+import signal
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
 
-from tasks.child import failure_class
-from tasks.corpus.engine import tasks
-from tasks.failures import StageFailure
-
-WATCH = 0.5  # seconds between two looks for the parent
+PROGRESS = 0.5  # seconds between two reports
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 def main(parent: int) -> None:
     """Work until the input ends."""
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    _end_with(parent)
+    # Only now: these take a second to import
+    from tasks.child import failure_class
+    from tasks.corpus.engine import tasks
+    from tasks.failures import StageFailure
+
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     sys.stdout = sys.stderr  # what a library prints is no answer
     last = 0.0
@@ -33,7 +36,7 @@ def main(parent: int) -> None:
 
     def report(done: int) -> None:
         nonlocal last
-        if time.monotonic() - last > WATCH:
+        if time.monotonic() - last > PROGRESS:
             last = time.monotonic()
             answer(event="progress", done=done)
 
@@ -49,10 +52,12 @@ def main(parent: int) -> None:
             answer(event="failed", failure=failure_class(error), message=message)
 
 
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(WATCH)
-    os._exit(1)
+def _end_with(parent: int) -> None:
+    """Let the system kill this process when its parent dies; where it cannot, the end of the input does it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it was quicker
+            os._exit(1)
 
 
 if __name__ == "__main__":
