@@ -10,10 +10,14 @@ from pydantic import BaseModel
 
 from tasks.artifacts import Store
 from tasks.artifacts.ref import ArtifactRef, SourceEntry
-from tasks.failures import BadConfig, BadData
+from tasks.failures import BadConfig, BadData, StageFailure
+from tasks.fetched import fetch, origin
+from tasks.formats.dataset_folder import dataset_files
 
 WORLD = "world:"
 PACKAGE = "package:"
+LOCAL = "file://"
+CACHE = "sources"  # folder of the store's scratch with fetched files
 
 
 def path_settings(config: BaseModel, where: str = "") -> Iterator[tuple[str, str]]:
@@ -31,8 +35,13 @@ def path_settings(config: BaseModel, where: str = "") -> Iterator[tuple[str, str
                     yield from path_settings(item, f"{here}.{index}")
 
 
-def find_files(stage: str, setting: str, value: str, data_root: str | None, world: Path | None) -> list[Path]:
-    """Files that a setting names, sorted. Raises BadData that says which setting named what is missing."""
+def find_files(
+    stage: str, setting: str, value: str, data_root: str | None, world: Path | None, cache: Path
+) -> list[Path]:
+    """Files that a setting names, sorted; those of a URI are fetched to ``cache`` first.
+
+    Raises BadData that says which setting named what is missing, StorageFailure when a remote side does not answer.
+    """
     where = f"{stage}.{setting}={value!r}"
     if value.startswith(WORLD):
         if world is None:
@@ -46,11 +55,28 @@ def find_files(stage: str, setting: str, value: str, data_root: str | None, worl
         if "${data_root}" in value and not data_root:
             raise BadConfig(f"{where}: data_root is not set; give --set data_root=FOLDER or PLUMBLINE_DATA_ROOT")
         path = value.replace("${data_root}", data_root or "")
-        found = [Path(name) for name in sorted(glob.glob(path, recursive=True))] if _is_glob(path) else [Path(path)]
+        if "://" in path and not path.startswith(LOCAL):
+            try:
+                return fetch(path, cache)
+            except StageFailure as error:
+                raise type(error)(f"{stage}.{setting}: {error}") from error
+        found = _local_files(path.removeprefix(LOCAL), where)
     missing = [str(path) for path in found if not path.is_file()]
     if missing or not found:
         raise BadData(f"{where}: no such file: {', '.join(missing) or value}; correct {stage}.{setting}")
     return found
+
+
+def _local_files(path: str, where: str) -> list[Path]:
+    """Files of a glob, a file, or the files of a data set's folder."""
+    if _is_glob(path) and not Path(path).exists():
+        return [Path(name) for name in sorted(glob.glob(path, recursive=True)) if not Path(name).is_dir()]
+    if Path(path).is_dir():
+        try:
+            return dataset_files(Path(path))
+        except BadData as error:
+            raise BadData(f"{where}: {error}") from error
+    return [Path(path)]
 
 
 def base_files(base: str) -> list[Path]:
@@ -70,8 +96,9 @@ def base_files(base: str) -> list[Path]:
 def describe(
     store: Store, settings: list[tuple[str, str]], files: dict[str, list[Path]], world: ArtifactRef | None
 ) -> list[SourceEntry]:
-    """One entry a file, in the order of the settings; `named` is the dotted setting. Files of the world are
-    described by its manifest, which was verified, so a stage depends on the files it reads and not on the rest.
+    """One entry a file, in the order of the settings; `named` is the dotted setting, and `name` the file's name, or
+    the URI, with the hub's commit, that it was fetched from. Files of the world are described by its manifest,
+    which was verified, so a stage depends on the files it reads and not on the rest.
     """
     known = {entry.path: entry for entry in store.manifest(world).files} if world else {}
     entries = []
@@ -81,7 +108,8 @@ def describe(
             entries.append(SourceEntry(named=setting, name=entry.path, size=entry.size, sha256=entry.sha256))
             continue
         for path in files[value]:
-            entries.append(store.digest_source(path).model_copy(update={"named": setting, "name": path.name}))
+            name = origin(path, store.scratch / CACHE) or path.name
+            entries.append(store.digest_source(path).model_copy(update={"named": setting, "name": name}))
         if not files[value]:  # a hub id: nothing local to digest
             entries.append(SourceEntry(named=setting, name=value, size=0, sha256=""))
     return entries

@@ -28,7 +28,7 @@ from tasks.launch import LOG, run_child
 from tasks.live import Live
 from tasks.run import Run
 from tasks.slots import hold_slots
-from tasks.sources import WORLD, describe, find_files, path_settings
+from tasks.sources import CACHE, WORLD, describe, find_files, path_settings
 from tasks.stage_log import StageLog
 
 OPTIONAL = {"world", "candidates"}  # stages that a recipe may be without
@@ -68,7 +68,8 @@ class Stage:
         settings = list(path_settings(config))
         world = refs.get("world") if any(value.startswith(WORLD) for _, value in settings) else None
         folder = store.open(world) if world else None
-        files = {value: find_files(self.name, setting, value, data_root, folder) for setting, value in settings}
+        cache = store.scratch / CACHE
+        files = {value: find_files(self.name, setting, value, data_root, folder, cache) for setting, value in settings}
         sources = describe(store, settings, files, world)
         digests = {name: ref.digest for name, ref in refs.items() if name != "world"}
         key = artifact_key(self.name, self.version, keyed_fields(config), digests, sources)

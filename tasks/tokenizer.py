@@ -17,15 +17,11 @@ from tasks.corpus_shards import Split, read_shards
 from tasks.failures import BadData
 from tasks.inputs import Inputs
 from tasks.live import Live
+from tasks.tokens.splits import split_pattern
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# GPT-4's split (tiktoken's cl100k_base): contractions, words with their space, numbers of up to three digits.
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 BATCH = 1000  # documents encoded at once
 MEASURED = 5_000_000  # characters of each split that the metrics are taken on
 
@@ -38,7 +34,10 @@ def train_tokenizer(config: TokenizerConfig, inputs: Inputs, out: Path, live: Li
     Raises BadData when the corpus has no training text.
     """
     corpus = inputs.folders["corpus"]
-    tokenizer = _train(config, corpus, live) if config.base is None else _take_over(config.base, live)
+    if config.base is None:
+        tokenizer = _train(config, corpus, live)
+    else:
+        tokenizer = _take_over(config.base, config.special_tokens, live)
     tokenizer.save_pretrained(out)
     live.progress(len(tokenizer), len(tokenizer), "tokens")
     return _measure(tokenizers.Tokenizer.from_file(str(out / "tokenizer.json")), corpus)
@@ -55,7 +54,7 @@ def train_bpe(corpus: Iterator[str], config: TokenizerConfig, special_tokens: li
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(tokenizers.Regex(SPLIT), behavior="isolated"),
+            pre_tokenizers.Split(tokenizers.Regex(split_pattern(config.digits)), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -99,25 +98,26 @@ def _train(config: TokenizerConfig, corpus: Path, live: Live) -> "PreTrainedToke
     from tasks.chat import CHAT_TEMPLATE, SPECIAL_TOKENS
 
     live.progress(0, config.vocabulary, "tokens")
-    trained = train_bpe(texts(corpus, "train", config.train_characters), config, SPECIAL_TOKENS)
+    special = [*SPECIAL_TOKENS, *(token for token in config.special_tokens if token not in SPECIAL_TOKENS)]
+    trained = train_bpe(texts(corpus, "train", config.train_characters), config, special)
     reached = trained.get_vocab_size()
     if reached < config.vocabulary:
         live.say(
             f"the corpus gives {reached} tokens, fewer than tokenizer.vocabulary={config.vocabulary}: no further "
             f"pair occurs tokenizer.min_frequency={config.min_frequency} times"
         )
-    pad, end_of_text, *chat = SPECIAL_TOKENS
+    pad, end_of_text, *others = special
     return PreTrainedTokenizerFast(
         tokenizer_object=trained,
         pad_token=pad,
         eos_token=end_of_text,
-        additional_special_tokens=chat,
+        additional_special_tokens=others,
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
 
 
-def _take_over(base: str, live: Live) -> "PreTrainedTokenizerBase":
+def _take_over(base: str, more: list[str], live: Live) -> "PreTrainedTokenizerBase":
     """The base's tokenizer with our chat template; tokens are added only where it lacks them."""
     from tasks.base_model import resolve_base
     from tasks.chat import CHAT_TEMPLATE, SPECIAL_TOKENS
@@ -127,6 +127,7 @@ def _take_over(base: str, live: Live) -> "PreTrainedTokenizerBase":
     before = len(tokenizer)
     known = tokenizer.get_vocab()
     missing = [token for token in chat if token not in known]
+    missing += [token for token in more if token not in [*missing, *tokenizer.all_special_tokens]]
     if missing:
         tokenizer.add_special_tokens({"additional_special_tokens": missing}, replace_extra_special_tokens=False)
     if tokenizer.eos_token is None:

@@ -135,6 +135,8 @@ class Cutter:
 
     def finish(self) -> Iterator[Element]:
         """What is left at the end of the file. Raises BadData when it stops in the middle."""
+        if not self.depth and not self.inside:
+            self._forget(len(self.buffer) - len(self.buffer.lstrip()))
         rest = bytes(self.buffer).strip()
         name = self.reading.name
         if self.array and not self.ended:

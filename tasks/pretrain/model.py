@@ -90,15 +90,19 @@ class NextTokenLoss(nn.Module):
         self.model = model
         self.plain_head = plain_head
 
-    def forward(self, ids_BT: Tensor, target_BT: Tensor) -> Tensor:
+    def forward(self, ids_BT: Tensor, target_BT: Tensor, position_BT: Tensor | None = None) -> Tensor:
         """``target_BT``: the id that follows each token, -100 where nothing is predicted. Padding is at the
-        right and attention looks left, so real tokens never see it and no mask is needed."""
+        right and attention looks left, so real tokens never see it and no mask is needed. ``position_BT``: places
+        within the documents of a row, which then do not see each other."""
         real_BT = target_BT != -100
+        seen = {"input_ids": ids_BT, "use_cache": False}
+        if position_BT is not None:
+            seen["position_ids"] = position_BT
         if self.plain_head:
-            hidden_BTH = self.model.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
+            hidden_BTH = self.model.base_model(**seen).last_hidden_state
             logit_NV = self.model.get_output_embeddings()(hidden_BTH[real_BT])
         else:
-            logit_NV = self.model(input_ids=ids_BT, use_cache=False).logits[real_BT]
+            logit_NV = self.model(**seen).logits[real_BT]
         return F.cross_entropy(logit_NV.float(), target_BT[real_BT], reduction="sum")
 
 

@@ -29,8 +29,11 @@ from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.order import DataOrder
 from tasks.perplexity import perplexity
+from tasks.pretrain.attention import expect_reset, places
+from tasks.pretrain.baseline import ngram_perplexity
 from tasks.pretrain.heldout import Heldout, read_heldout
 from tasks.pretrain.model import NextTokenLoss, lay_out, start_model
+from tasks.pretrain.packing import training_shards
 from tasks.pretrain.tokens import TokenRows, token_rows
 from tasks.schedule import adamw, warmup_cosine
 
@@ -39,7 +42,8 @@ def pretrain(config: PretrainConfig, inputs: Inputs, out: Path, live: Live) -> d
     """Train a causal language model on the corpus, or take a given base over (``steps: 0``).
 
     Loss: nats over all predicted tokens of a step, averaged by tokens over all processes. Metrics: perplexity of
-    held-out documents per token before and after, with the bound where the corpus knows it; tokens seen.
+    held-out documents per token before and after, with the bound where the corpus knows it, and that of an n-gram
+    model of the training tokens; tokens seen.
     Raises Diverged when a loss or gradient is not finite, BadData when the corpus is empty.
     """
     accelerator = _accelerator()
@@ -48,11 +52,13 @@ def pretrain(config: PretrainConfig, inputs: Inputs, out: Path, live: Live) -> d
     corpus, tokenizer = inputs.folders["corpus"], load_tokenizer(inputs.folders["tokenizer"])
     heldout = read_heldout(read_shards(corpus, "heldout"), tokenizer, config.heldout_documents, config.context)
     model = start_model(config, tokenizer, _seed(config)).to(accelerator.device)
-    run = Training(Curve(config.steps))
+    run, rows = Training(Curve(config.steps)), None
     if config.steps:
+        if _resets(config):
+            expect_reset(model)
         rows = _open_rows(config, corpus, tokenizer, live, accelerator)
         run = _train(config, model, rows, heldout, tokenizer, live, accelerator)
-    metrics = _measure(config, model, heldout, tokenizer, run) if accelerator.is_main_process else {}
+    metrics = _measure(config, model, heldout, rows, tokenizer, run) if accelerator.is_main_process else {}
     if accelerator.is_main_process:
         model.save_pretrained(out)
         copy_tokenizer(inputs.folders["tokenizer"], out)
@@ -81,6 +87,10 @@ def _seed(config: PretrainConfig) -> int:
     return config.seed or 0
 
 
+def _resets(config: PretrainConfig) -> bool:
+    return config.attention == "document" and config.rows == "packed"  # a row that is one document needs no reset
+
+
 def _open_rows(
     config: PretrainConfig, corpus: Path, tokenizer: PreTrainedTokenizerBase, live: Live, accelerator: Accelerator
 ) -> TokenRows:
@@ -89,10 +99,11 @@ def _open_rows(
         rows = token_rows(
             live.work / "tokens",
             tokenizer,
-            read_shards(corpus, "train"),
+            training_shards(corpus),
             config.rows,
             config.context,
             threads=torch.get_num_threads(),
+            say=live.say,
         )
     live.say(f"{len(rows)} rows, {len(rows.ids)} tokens, {config.steps * config.batch / len(rows):.2f} epochs")
     if rows.cut:
@@ -124,9 +135,9 @@ def _train(
     with StopRequest() as stop:
         while run.step < config.steps:
             chosen = order.step(run.step)
-            mine = [rows.row(index) for index in chosen[accelerator.process_index :: accelerator.num_processes]]
+            mine = chosen[accelerator.process_index :: accelerator.num_processes]
             tokens = rows.predicted(chosen)
-            values = _step(config, loss_of, optimizer, lay_out(mine, pad_id, config.context), tokens, run, accelerator)
+            values = _step(config, loss_of, optimizer, _batch(config, rows, mine, pad_id), tokens, run, accelerator)
             run.step, run.tokens = run.step + 1, run.tokens + tokens
             run.curve.add(run.step, **values)
             stopping = stop.agreed()
@@ -138,6 +149,14 @@ def _train(
             live.progress(run.step, config.steps, "steps", **values, tok_s=clock.rate(run.tokens))
     model.eval()
     return run
+
+
+def _batch(config: PretrainConfig, rows: TokenRows, chosen: list[int], pad_id: int) -> tuple[torch.Tensor, ...]:
+    """ids, targets, and places within documents where attention is reset between them."""
+    ids_BT, target_BT = lay_out([rows.row(index) for index in chosen], pad_id, config.context)
+    if not _resets(config):
+        return ids_BT, target_BT
+    return ids_BT, target_BT, places([rows.documents(index) for index in chosen], ids_BT.shape[1])
 
 
 class Clock:
@@ -154,7 +173,7 @@ def _step(
     config: PretrainConfig,
     loss_of: torch.nn.Module,
     optimizer: Any,
-    batch: tuple[torch.Tensor, torch.Tensor],
+    batch: tuple[torch.Tensor, ...],
     tokens: int,
     run: Training,
     accelerator: Accelerator,
@@ -164,8 +183,7 @@ def _step(
     rate = settings.learning_rate * warmup_cosine(run.step, config.steps, settings.warmup_steps, settings.min_rate)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    ids_BT, target_BT = (tensor.to(accelerator.device) for tensor in batch)
-    nats = loss_of(ids_BT, target_BT)
+    nats = loss_of(*(tensor.to(accelerator.device) for tensor in batch))
     # distributed gradients are averaged over processes, ours is a sum over them divided by the tokens of all
     accelerator.backward(nats * accelerator.num_processes / tokens)
     norm = accelerator.clip_grad_norm_(loss_of.parameters(), settings.clip)
@@ -213,6 +231,7 @@ def _measure(
     config: PretrainConfig,
     model: PreTrainedModel,
     heldout: Heldout,
+    rows: TokenRows | None,
     tokenizer: PreTrainedTokenizerBase,
     run: Training,
 ) -> dict[str, Any]:
@@ -226,4 +245,6 @@ def _measure(
     }
     if heldout.bound is not None:
         metrics |= {"perplexity_bound": heldout.bound, "perplexity_ratio": reached / heldout.bound}
+    if rows is not None and config.ngram_order:
+        metrics["perplexity_ngram"] = ngram_perplexity(config, rows, heldout, len(tokenizer))
     return metrics

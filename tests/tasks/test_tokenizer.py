@@ -165,3 +165,59 @@ def _without_chat(folder: Path) -> Any:
     }
     content["added_tokens"][0]["id"] = content["model"]["vocab"]["<|endoftext|>"]
     return Tokenizer.from_str(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("digits", "pieces"), [("three", ["123", "45"]), ("individual", ["1", "2", "3", "4", "5"]), ("any", ["12345"])]
+)
+def test_numbers_are_cut_as_asked(tmp_path: Path, digits: Any, pieces: list[str]) -> None:
+    data = corpus(tmp_path / "corpus", [f"room 12345 has {n % 2} 12345 {TEXT}" for n in range(40)], [TEXT])
+    out, _ = train(tmp_path, data, vocabulary=600, digits=digits)
+    loaded = load_tokenizer(out)
+    assert [loaded.decode([token]) for token in encode_text(loaded, ["12345"])[0]] == pieces
+    assert loaded.decode(encode_text(loaded, [TEXT + " 12345"])[0]) == TEXT + " 12345"
+
+
+def test_the_default_split_is_gpt4s(made: tuple[Path, dict[str, Any]]) -> None:
+    import json
+
+    split = json.loads((made[0] / "tokenizer.json").read_text())["pre_tokenizer"]["pretokenizers"][0]
+    assert split["pattern"]["Regex"] == (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+def test_more_special_tokens_come_after_ours_and_are_text_in_documents(tmp_path: Path) -> None:
+    data = corpus(tmp_path / "corpus", [f"<|tool|> {TEXT}{n}" for n in range(30)], [TEXT])
+    out, metrics = train(tmp_path, data, vocabulary=330, special_tokens=["<|tool|>", "<|think|>", "<|im_end|>"])
+    loaded = load_tokenizer(out)
+    assert metrics["vocabulary"] == 330
+    assert loaded.convert_tokens_to_ids([*SPECIAL_TOKENS, "<|tool|>", "<|think|>"]) == [0, 1, 2, 3, 4, 5]
+    assert {"<|tool|>", "<|think|>"} <= set(loaded.all_special_tokens)
+    assert min(encode_text(loaded, ["<|tool|><|think|>"])[0]) > 5
+    assert loaded("<|tool|>")["input_ids"] == [4]
+    again, _ = train(tmp_path / "again", data, vocabulary=330, special_tokens=["<|tool|>", "<|think|>", "<|im_end|>"])
+    assert (again / "tokenizer.json").read_bytes() == (out / "tokenizer.json").read_bytes()
+
+
+def test_more_special_tokens_for_a_base(made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = PreTrainedTokenizerFast.from_pretrained(made[0])
+    before = len(base)
+    module = SimpleNamespace(resolve_base=lambda name: SimpleNamespace(load_tokenizer=lambda: base))
+    monkeypatch.setitem(sys.modules, "tasks.base_model", module)
+    data = corpus(tmp_path / "corpus", [TEXT], [TEXT])
+    out, _ = train(tmp_path, data, base="given", special_tokens=["<|tool|>", "<|im_end|>"])
+    loaded = load_tokenizer(out)
+    assert loaded.convert_tokens_to_ids(["<|im_end|>", "<|tool|>"]) == [3, before]
+    assert len(loaded) == before + 1
+
+
+def test_special_tokens_are_checked() -> None:
+    for config, said in (
+        ({"special_tokens": ["<a>", "<a>"]}, "named twice"),
+        ({"special_tokens": [" "]}, "empty"),
+        ({"special_tokens": ["<a>"], "vocabulary": 264}, "at least 265"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            TokenizerConfig(**config)  # type: ignore[arg-type]

@@ -12,21 +12,30 @@ from configs.schema.contamination import ContaminationConfig
 from tasks.corpus.contamination.items import Item
 from tasks.corpus.neardup import portable
 from tasks.corpus.neardup.texts import buffers, from_strings
-from tasks.corpus.words import HAS_UNSPACED
 
 Int64 = NDArray[np.int64]
-BITS_PER_KEY = 16  # of the Bloom filter: about 1 in 16 of other runs passes it
+BITS_PER_KEY = 16  # of the Bloom filter: about 1 in 70 of other runs passes it
+LONGEST = 2  # words an n-gram may have, of formulas and addresses, for each word that it should have
+NEVER = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """Texts that n-grams are taken from; of each its item's number, and words an n-gram, 0 for none of its own."""
+    """Texts that n-grams are taken from.
+
+    items: number of each one's item. sizes: chunks an n-gram. least: fewest chunks of a passage that is searched for
+    as a whole, or words, `LONGEST` times as many. hashes: of the words of all. ends: where each one's words end.
+    chunks: of each word, counted over all passages, see `portable.word_chunks`; in a passage of mostly single
+    characters, each word is one.
+    """
 
     texts: list[str]
     items: Int64
     sizes: Int64
+    least: Int64
     hashes: NDArray[np.uint64]
     ends: Int64
+    chunks: Int64
 
 
 def passages_of(items: Sequence[Item], first: int, config: ContaminationConfig, ngram: int | None) -> Passages:
@@ -44,14 +53,22 @@ def passages_of(items: Sequence[Item], first: int, config: ContaminationConfig, 
         texts += own + layouts
         owners += [number] * (len(own) + len(layouts))
         whole += [item.first, *[False] * (len(own) - 1), *[True] * len(layouts)]
-    hashes, ends = portable.words(*buffers(from_strings(texts)))
+    data, offsets = buffers(from_strings(texts))
+    hashes, ends = portable.words(data, offsets)
     counts = np.diff(ends, prepend=0)
-    single = np.array([len(HAS_UNSPACED.findall(text)) for text in texts], dtype=np.int64)
-    unspaced = 2 * single > counts
-    size = np.where(unspaced, ngram or config.ngram_characters, ngram or config.ngram)
+    begins, single = portable.word_chunks(data, offsets)
+    owner = np.repeat(np.arange(len(texts)), counts)
+    unspaced = 2 * np.bincount(owner, weights=single, minlength=len(texts)) > counts
     least = np.where(unspaced, config.shortest_characters, config.shortest)
-    sizes = np.where(counts >= size, size, np.where(np.array(whole) & (counts >= least), counts, 0))
-    return Passages(texts, np.array(owners, dtype=np.int64), sizes, hashes, ends.astype(np.int64))
+    return Passages(
+        texts,
+        np.array(owners, dtype=np.int64),
+        np.where(unspaced, ngram or config.ngram_characters, ngram or config.ngram),
+        np.where(np.array(whole), least, NEVER),
+        hashes,
+        ends.astype(np.int64),
+        np.cumsum(begins | unspaced[owner]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +90,32 @@ class Grams:
 
 
 def grams_of(passages: Passages, first: int) -> Grams:
-    """All n-grams of the passages. first: number of the first passage."""
-    starts = np.concatenate(([0], passages.ends[:-1]))
-    counts = np.diff(passages.ends, prepend=0)
-    made = np.where(passages.sizes > 0, counts - passages.sizes + 1, 0)
-    passage = np.repeat(np.arange(len(made)), made)
-    word = np.arange(len(passage)) - np.repeat(np.cumsum(made) - made, made)
-    sizes = passages.sizes[passage]
-    keys = np.empty(len(passage), dtype=np.uint64)
+    """All n-grams of the passages. first: number of the first passage.
+
+    An n-gram ends with a chunk, or at `LONGEST` times as many words as it should have chunks.
+    """
+    ends, chunks = passages.ends, passages.chunks
+    counts = np.diff(ends, prepend=0)
+    passage = np.repeat(np.arange(len(ends)), counts)
+    place, last, wanted = np.arange(len(passage)), ends[passage], passages.sizes[passage]
+    last_chunk = chunks[np.maximum(last - 1, 0)]
+    sizes = np.minimum(np.searchsorted(chunks, chunks + wanted) - place, LONGEST * wanted)
+    fits = (place + sizes <= last) & ((last_chunk - chunks + 1 >= wanted) | (sizes == LONGEST * wanted))
+    none = np.bincount(passage[fits], minlength=len(ends)) == 0
+    begin = place == (ends - counts)[passage]
+    least = passages.least[passage]
+    whole = begin & none[passage] & ((last_chunk - chunks + 1 >= least) | (last - place >= LONGEST * least))
+    sizes[whole] = counts[passage[whole]]
+    chosen = np.flatnonzero(fits | whole)
+    passage, sizes = passage[chosen], sizes[chosen]
+    keys = np.empty(len(chosen), dtype=np.uint64)
     for size in np.unique(sizes).tolist():
-        chosen = sizes == size
-        keys[chosen] = portable.run_keys(passages.hashes, size)[(starts[passage] + word)[chosen]]
-    grams = Grams(keys, passages.items[passage], passage + first, word, sizes)
+        own = sizes == size
+        keys[own] = portable.run_keys(passages.hashes, size)[chosen[own]]
+    grams = Grams(keys, passages.items[passage], passage + first, chosen - (ends - counts)[passage], sizes)
     order = np.lexsort((grams.items, grams.keys))
     fresh = np.ones(len(order), dtype=bool)
-    fresh[1:] = np.any(np.diff(np.stack((grams.keys[order], grams.items[order].astype(np.uint64)))) != 0, axis=0)
+    fresh[1:] = (np.diff(grams.keys[order]) != 0) | (np.diff(grams.items[order]) != 0)
     return grams.where(order[fresh])
 
 
@@ -136,10 +164,10 @@ def table_of(parts: list[Grams], anchors: list[NDArray[np.uint64]]) -> Table:
     ranges = np.arange(2**width, dtype=np.uint64) << np.uint64(64 - width)
     buckets = np.append(np.searchsorted(keys, ranges), len(keys)).astype(np.int64)
     bits = np.zeros(2 ** max(3, int(BITS_PER_KEY * len(keys) - 1).bit_length() - 3), dtype=np.uint8)
-    low = np.unique(np.concatenate(anchors) & np.uint64(8 * len(bits) - 1))
-    np.bitwise_or.at(
-        bits, (low >> np.uint64(3)).astype(np.int64), np.left_shift(1, low & np.uint64(7)).astype(np.uint8)
-    )
+    anchor = np.unique(np.concatenate(anchors))
+    bit = np.concatenate((anchor, anchor >> np.uint64(32))) & np.uint64(8 * len(bits) - 1)
+    value = np.uint8(1) << (bit & np.uint64(7)).astype(np.uint8)
+    np.bitwise_or.at(bits, (bit >> np.uint64(3)).astype(np.int64), value)
     table = Table(
         keys,
         joined.sizes[begins],

@@ -1,10 +1,8 @@
 """The engine's words as Python strings: for checking that words are equal and not their hashes alone."""
 
-import unicodedata
-
 import numpy as np
 
-from tasks.corpus.neardup.characters import ALONE, HAN_END, PLANES, character_table
+from tasks.corpus.neardup.characters import ALONE, HAN_END, MARK, PLANES, character_table
 
 MASK = 0x1FFFFF
 
@@ -18,6 +16,7 @@ class _Folds(dict[int, str]):
 
 
 _folds = _Folds()
+_marks: set[str] = set()  # those met
 
 
 def folded_words(text: str) -> list[str]:
@@ -35,7 +34,7 @@ def folded_words(text: str) -> list[str]:
 
 def _without_leading_marks(word: str) -> str:
     start = 0
-    while start < len(word) and unicodedata.category(word[start])[0] == "M":
+    while start < len(word) and word[start] in _marks:
         start += 1
     return word[start:]
 
@@ -47,4 +46,6 @@ def _fold(code: int) -> str:
     if entry == 0:
         return " "
     folded = chr(entry & MASK)
+    if int(MARK) <= entry < int(ALONE):
+        _marks.add(folded)
     return f" {folded} " if entry >= int(ALONE) else folded

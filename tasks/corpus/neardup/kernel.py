@@ -189,8 +189,10 @@ def _find_runs(data, offsets, table, sizes, bits, buckets, keys, found):  # type
             stop = max(0, filled - (least if at >= end else longest) + 1)
             for place in range(stop):
                 key = _finish(sums[place + least] - sums[place] * powers[0] + np.uint64(least))
-                bit = key & bit_mask
+                bit, other = key & bit_mask, key >> np.uint64(32) & bit_mask
                 if not bits[bit >> np.uint64(3)] >> (bit & np.uint64(7)) & 1:
+                    continue
+                if not bits[other >> np.uint64(3)] >> (other & np.uint64(7)) & 1:
                     continue
                 for which in range(len(sizes)):
                     size = sizes[which]
@@ -249,7 +251,7 @@ def find_runs(
 
     sizes: [n] words of the runs that are known, ascending. keys: [k] sorted, as `portable.run_keys` makes them.
     buckets: [2^b + 1], b > 0, begin in ``keys`` of those with each value of the upper b bits. bits: [2^c] bytes, a
-    Bloom filter with one hash (the lower bits) over keys of the first sizes[0] words of each run.
+    Bloom filter of two hashes (the lower bits of each half) over keys of the first sizes[0] words of each run.
     found: [3, room], row by row: document, position of the first word in it, and position of the key.
     """
     return int(_find_runs(data, offsets, character_table(), sizes, bits, buckets, keys, found))

@@ -9,6 +9,7 @@ from tasks.corpus.neardup.hashing import CHARACTER, WORD, finish
 Hashes = NDArray[np.uint64]
 Offsets = NDArray[np.int64]
 MASK = np.uint32(0x1FFFFF)
+WHITE = np.array([code for code in range(0x3001) if chr(code).isspace()], dtype=np.uint32)
 
 
 def band_keys(
@@ -57,8 +58,12 @@ def find_runs(
     hashed, ends = words(data, offsets)
     document = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
     starts = np.concatenate(([0], ends[:-1]))
-    low = run_keys(hashed, int(sizes[0])) & np.uint64(8 * len(bits) - 1)
-    likely = np.flatnonzero(bits[(low >> np.uint64(3)).astype(np.int64)] >> (low & np.uint64(7)).astype(np.uint8) & 1)
+    first = run_keys(hashed, int(sizes[0]))
+    likely = np.arange(len(first))
+    for shift in (0, 32):
+        bit = first[likely] >> np.uint64(shift) & np.uint64(8 * len(bits) - 1)
+        place = (bit >> np.uint64(3)).astype(np.int64)
+        likely = likely[(bits[place] >> (bit & np.uint64(7)).astype(np.uint8) & 1).astype(bool)]
     hits = []
     for size in sizes.tolist():
         place = likely[likely <= len(hashed) - size]
@@ -120,6 +125,24 @@ def words(data: NDArray[np.uint8], offsets: Offsets) -> tuple[Hashes, Offsets]:
     values *= powers[np.repeat(last, lengths) - 1 - np.arange(len(inside))]
     hashed = np.add.reduceat(values, last - lengths) if len(starts) else values
     return finish(hashed), np.searchsorted(starts, ends)
+
+
+def word_chunks(data: NDArray[np.uint8], offsets: Offsets) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of each word of all documents: whether a chunk begins with it, and whether it is a character by itself.
+
+    A chunk is what people take for a word: one such character, or words that no white space parts (it's, 0.30).
+    """
+    codes, ends = _characters(data, offsets)
+    first = np.zeros(len(codes) + 1, dtype=bool)
+    first[0] = True
+    first[ends] = True
+    entries = _entries(codes)
+    starts, _, _ = _layout(entries, first)
+    single = entries[starts] >= ALONE
+    before = np.cumsum(np.isin(codes, WHITE) | first[:-1])[starts]
+    begins = (np.diff(before, prepend=0) > 0) | single
+    begins[1:] |= single[:-1]
+    return begins, single
 
 
 def word_places(text: str) -> tuple[Offsets, Offsets]:

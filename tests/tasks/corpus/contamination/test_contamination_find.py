@@ -15,6 +15,7 @@ from tasks.corpus.contamination.words import folded_words
 from tasks.corpus.neardup import kernel, portable
 from tasks.corpus.neardup.hashing import CHARACTER, finish
 from tasks.corpus.neardup.texts import buffers, from_strings
+from tasks.corpus.words import HAS_UNSPACED
 from tasks.failures import BadData
 
 QUESTION = (
@@ -75,6 +76,21 @@ def test_less_than_an_ngram_is_no_overlap(build: Build) -> None:
     texts = [" ".join(words[start : start + 12]) + "; whereas " + FILLER for start in range(len(words) - 11)]
     broken = " ".join(word if at % 12 else "other" for at, word in enumerate(words))
     assert check(index, *texts, broken, CHINESE[:10], FILLER, "", "!!!") == [None] * (len(texts) + 5)
+
+
+def test_words_are_counted_as_people_count_them(build: Build) -> None:
+    item = "Ann's can of soda costs $0.50 and Ben's costs $1.25, so what does it cost Zoë's mother-in-law to buy two?"
+    index = build([{"question": item}])
+    words = item.split()
+    texts = [" ".join(words[start : start + 12]) for start in range(len(words) - 11)]
+    assert check(index, *texts) == [None] * len(texts)
+    assert all(check(index, *(" ".join(words[start : start + 13]) for start in range(len(words) - 12))))
+
+
+def test_formulas_without_spaces_are_searched_for(build: Build) -> None:
+    item = r"求$xy=\ln y$在$P=\left(\frac{1}{\mathrm{e}},\mathrm{e}\right)$点的曲率半径____"
+    assert check(build([{"question": item}]), f"题：{item}。")[0] is not None
+    assert check(build([{"question": "x^2+3x+2=y^2+5y+6+z^2+4z+7"}]), "so x^2+3x+2=y^2+5y+6+z^2+4z+7.")[0] is not None
 
 
 def test_short_items_as_a_whole_and_too_short_ones_listed(build: Build) -> None:
@@ -228,21 +244,23 @@ def test_against_brute_force(
 ) -> None:
     items = [text for item in items if (text := item.encode("utf-8", "ignore").decode()).strip()]
     texts = [text.encode("utf-8", "ignore").decode() for text in texts]
-    if not any(len(folded_words(item)) >= 2 for item in items):
+    expected = [set(runs(item, ngram)) for item in items]
+    if not any(expected):
         return
     path = tmp_path_factory.mktemp("sets") / "set.jsonl"
     path.write_text("".join(json.dumps({"question": item}) + "\n" for item in items), encoding="utf-8")
     one = EvaluationSet(name="quiz", path="p", fields=["question"], ngram=ngram)
     sizes = {"ngram": ngram, "ngram_characters": ngram, "shortest": 2, "shortest_characters": 2, "common": 100}
     index = build_index(ContaminationConfig(sets=[one], **sizes), {"p": [path]})
-    expected = [set(runs(item, ngram)) for item in items]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tasks.corpus.contamination.find.path_for", lambda size: portable if small else kernel)
         patch.setattr("tasks.corpus.contamination.find.ROOM", 3)
         hits = [hit for at in range(0, len(texts), step) for hit in check(index, *texts[at : at + step])]
     for text, hit in zip(texts, hits, strict=True):
         words = folded_words(text)
-        inside = {tuple(words[at : at + size]) for size in range(2, ngram + 1) for at in range(len(words) - size + 1)}
+        inside = {
+            tuple(words[at : at + size]) for size in range(2, 2 * ngram + 1) for at in range(len(words) - size + 1)
+        }
         shared = {f"set.jsonl:{at + 1}": len(grams & inside) for at, grams in enumerate(expected) if grams & inside}
         assert (set() if hit is None else {item for _, item in hit.found}) == set(shared)
         if hit is not None:
@@ -250,9 +268,30 @@ def test_against_brute_force(
 
 
 def runs(item: str, ngram: int) -> list[tuple[str, ...]]:
+    """N-grams of an item by the rule of the docs, one start at a time; the shortest item has two words."""
+    chunks: list[list[str]] = []
+    for piece in item.split():
+        fresh = True
+        for word in folded_words(piece):
+            single = HAS_UNSPACED.match(word) is not None or ord(word[0]) >= 0x20000
+            if fresh or single:
+                chunks.append([])
+            chunks[-1].append(word)
+            fresh = single
     words = folded_words(item)
-    size = min(ngram, len(words))
-    return [tuple(words[at : at + size]) for at in range(len(words) - size + 1)] if size >= 2 else []
+    if 2 * sum(HAS_UNSPACED.match(word) is not None or ord(word[0]) >= 0x20000 for word in words) > len(words):
+        chunks = [[word] for word in words]
+    whole = [word for chunk in chunks for word in chunk]
+    assert whole == words
+    found = []
+    for first, chunk in enumerate(chunks):
+        for skipped in range(len(chunk)):
+            run = [word for one in chunks[first : first + ngram] for word in one][skipped:]
+            if len(run) >= 2 * ngram or first + ngram <= len(chunks):
+                found.append(tuple(run[: 2 * ngram]))
+    if not found and (len(chunks) >= 2 or len(words) >= 4):
+        found.append(tuple(words))
+    return found
 
 
 def test_long_documents_across_blocks(build: Build) -> None:

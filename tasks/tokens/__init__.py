@@ -1,0 +1,1 @@
+"""Plain text as token ids, as fast as the tokenizer allows."""
