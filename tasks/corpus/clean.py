@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from configs.schema.corpus import CorpusConfig
 from configs.schema.sources import TextSource
@@ -19,8 +18,8 @@ from tasks.corpus.quality import judge
 from tasks.corpus.read import SourceCount, read_documents
 from tasks.corpus.screen import Screen, ScreenCounts
 from tasks.corpus.simplified import Fold, fold_for
-from tasks.corpus.work import Cleaned, ShardWriter, done_shard
 from tasks.corpus.words import count_words
+from tasks.corpus.work import Cleaned, ShardWriter, done_shard
 
 BATCH = 4_000_000  # characters that are worked on at a time
 
@@ -120,9 +119,7 @@ def _filter(documents: list[Document], reasons: list[str | None], config: Corpus
             document.text = text.as_py()
 
 
-def _decontaminate(
-    documents: list[Document], reasons: list[str | None], index: Index, count: ShardCount
-) -> None:
+def _decontaminate(documents: list[Document], reasons: list[str | None], index: Index, count: ShardCount) -> None:
     places = [place for place, reason in enumerate(reasons) if reason is None]
     found = index.check(from_strings([documents[place].text for place in places]))
     for place, hit in zip(places, found, strict=True):

@@ -102,9 +102,7 @@ def save_signatures(catalogue: Catalogue, out: Path) -> None:
     write_signatures(target, columns(), scheme_of(config.dedup), config.dedup.sketch, size)
 
 
-def _clusters(
-    catalogue: Catalogue, places: Int64, earlier: Stored, engine: Engine, progress: Progress
-) -> Clusters:
+def _clusters(catalogue: Catalogue, places: Int64, earlier: Stored, engine: Engine, progress: Progress) -> Clusters:
     plan = catalogue.plan
     config, scheme = plan.config.dedup, scheme_of(plan.config.dedup)
     with tempfile.TemporaryDirectory(prefix="near-", dir=plan.folder) as folder:
@@ -177,5 +175,3 @@ def _groups(catalogue: Catalogue, places: Int64) -> Iterator[Int64]:
         end = max(begin + 1, int(np.searchsorted(ends, before + BATCH, side="right")))
         yield places[begin:end]
         begin = end
-
-

@@ -18,10 +18,8 @@ REJECTS = pa.schema([(name, pa.string()) for name in ("id", "text", "source", "r
 WHERE = ("shard", "start", "text_bytes", "metadata_bytes")
 
 
-def write_all(
-    catalogue: Catalogue, engine: Engine, out: Path, train: Int64, heldout: Int64, rejects: Int64
-) -> None:
-    """Write ``out/train``, ``out/heldout`` and ``out/rejects``, documents in the order given; at least one shard each."""
+def write_all(catalogue: Catalogue, engine: Engine, out: Path, train: Int64, heldout: Int64, rejects: Int64) -> None:
+    """Write ``out/train``, ``out/heldout`` and ``out/rejects``, in the order given; at least one shard each."""
     folder = catalogue.plan.folder / FOLDER
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
@@ -61,7 +59,8 @@ def _pieces(catalogue: Catalogue, places: Int64) -> list[tuple[int, int]]:
     """Where shards begin and end: so many documents, or so many bytes, whatever comes first."""
     sizes = np.cumsum(catalogue.numbers("text_bytes")[places])
     most = catalogue.plan.config.shard_documents
-    pieces, begin = [], 0
+    pieces: list[tuple[int, int]] = []
+    begin = 0
     while begin < len(places) or not pieces:
         before = int(sizes[begin - 1]) if begin else 0
         end = int(np.searchsorted(sizes, before + SHARD_BYTES, side="right"))

@@ -221,8 +221,10 @@ def require_training(train: Int64, catalogue: Catalogue, counts: Counts, config:
     rows = sum(count.rows for count in counts.sources)
     if rows == 0:
         raise BadData("the sources hold no rows: check corpus.sources.path")
-    left = "no training document is left" if not len(train) else (
-        f"{len(train)} training documents are left, fewer than corpus.min_documents={config.min_documents},"
+    left = (
+        "no training document is left"
+        if not len(train)
+        else (f"{len(train)} training documents are left, fewer than corpus.min_documents={config.min_documents},")
     )
     dropped = _reasons(catalogue, catalogue.reason)
     if not dropped:

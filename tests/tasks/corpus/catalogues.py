@@ -15,9 +15,7 @@ from tasks.corpus.work import Cleaned, ShardWriter
 from tasks.inputs import Inputs
 
 
-def settings(
-    *splits: str, keep: Sequence[int] = (), epochs: Sequence[float] = (), **config: object
-) -> CorpusConfig:
+def settings(*splits: str, keep: Sequence[int] = (), epochs: Sequence[float] = (), **config: object) -> CorpusConfig:
     """One source a split; ``keep``: sources whose near duplicates stay. epochs: of each source, one by default."""
     sources = [
         TextSource(
@@ -36,7 +34,9 @@ def document(id_: str, text: str, source: int = 0, **metadata: object) -> Docume
     return Document(id_, text, source, metadata, folded_digest(text))
 
 
-def catalogue(folder: Path, documents: list[Document], config: CorpusConfig, reasons: dict[str, str] | None = None) -> Catalogue:
+def catalogue(
+    folder: Path, documents: list[Document], config: CorpusConfig, reasons: dict[str, str] | None = None
+) -> Catalogue:
     """Documents of each source as one shard; reasons: of those that are dropped already, by id."""
     folder.mkdir(exist_ok=True)
     raw = folder / "raw.jsonl"

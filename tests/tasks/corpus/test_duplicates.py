@@ -7,10 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from catalogues import catalogue, document, settings
 from hypothesis import given
 from hypothesis import strategies as st
-
-from catalogues import catalogue, document, settings
 
 from configs.schema.corpus import DedupConfig
 from tasks.corpus.catalogue import KEPT, Catalogue
