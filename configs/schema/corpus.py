@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from configs.schema.contamination import ContaminationConfig
+from configs.schema.mix import MixConfig
 from configs.schema.screen import LanguageConfig, PiiConfig, ScreenConfig
 from configs.schema.sources import TextSource
 from configs.schema.strict import Strict, setting
@@ -54,7 +55,6 @@ class DedupConfig(Strict):
     survivor: Literal["first", "longest", "best"] = setting(
         "first", "Document of a cluster that stays: the first by source and id, the longest, or the best by quality."
     )
-    quality_field: str = setting("score", "Key of the metadata whose number says how good a document is; for best.")
     prefer_source: bool = setting(
         True, "Of a cluster over several sources, a document of the source that is listed first stays."
     )
@@ -76,6 +76,12 @@ class DedupConfig(Strict):
         return self
 
 
+class TokenCount(Strict):
+    """A tokenizer that is there before the corpus: then lengths, shares and the funnel are in its tokens."""
+
+    path: str = setting(..., "Its tokenizer.json; ${data_root} is replaced.", unit="path", keyed=False)
+
+
 class CorpusConfig(Strict):
     """Pretraining text from its sources to clean Parquet shards."""
 
@@ -90,6 +96,11 @@ class CorpusConfig(Strict):
     pii: PiiConfig = setting(PiiConfig(), "Personal data; one word for all: mask, drop, keep.")
     screen: ScreenConfig = setting(ScreenConfig(), "Offensive and sensitive text.")
     phone_region: str = setting("US", "Region that phone numbers without country code belong to.", unit="ISO 3166")
+    quality_field: str = setting(
+        "score", "Key of the metadata whose number says how good a document is: for survivors and curriculum."
+    )
+    counted_by: TokenCount | None = setting(None, "Tokenizer that documents are counted with; words when empty.")
+    mix: MixConfig | None = setting(None, "Shares of sources and a curriculum; epochs of the sources when empty.")
     heldout: float = setting(0.02, "Share of documents held out, chosen by content hash.", unit="share", gt=0, lt=1)
     split_characters: int | None = setting(
         None, "Split longer documents at paragraph ends into pieces of about this size.", unit="characters", ge=200
@@ -106,3 +117,10 @@ class CorpusConfig(Strict):
     workers: int | None = setting(
         None, "Processes of the local engine; all cores when empty.", unit="processes", keyed=False, ge=1
     )
+
+    @model_validator(mode="after")
+    def _one_way_to_mix(self) -> "CorpusConfig":
+        repeated = [source.name for source in self.sources if source.epochs != 1]
+        if self.mix is not None and repeated:
+            raise ValueError(f"mix and epochs of {repeated[0]!r}: each decides how often it is seen; set one of them")
+        return self

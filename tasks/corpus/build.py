@@ -18,9 +18,9 @@ from tasks.corpus.engine import Engine, engine_for
 from tasks.corpus.mix import mix, split_heldout
 from tasks.corpus.neardup.cluster import Clusters
 from tasks.corpus.neardup.stored import Stored
+from tasks.corpus.ordering import Mixed
 from tasks.corpus.output import write_all
 from tasks.corpus.plan import CONTAMINATION, Plan, make_plan
-from tasks.corpus.proportions import Order
 from tasks.corpus.read import SourceCount, check_share
 from tasks.corpus.report import Counts
 from tasks.corpus.work import QUARANTINE, Int64, done_shard
@@ -59,6 +59,8 @@ def _build(plan: Plan, inputs: Inputs, engine: Engine, out: Path, live: Live) ->
     train, heldout = split_heldout(catalogue, config, seed)
     order = mix(catalogue, train, config, seed)
     mixed = train[order.documents]
+    for line in order.warnings:
+        live.say(line)
     report.require_training(mixed, catalogue, counts, config)
     if not len(heldout):
         live.say("no document is held out: perplexity cannot be measured; set split: heldout on a source")
@@ -105,7 +107,7 @@ def _join_quarantine(plan: Plan, out: Path) -> None:
 
 
 def _report(
-    catalogue: Catalogue, counts: Counts, found: Clusters, mixed: Int64, heldout: Int64, order: Order, seed: int
+    catalogue: Catalogue, counts: Counts, found: Clusters, mixed: Int64, heldout: Int64, order: Mixed, seed: int
 ) -> dict[str, Any]:
     """report.json: totals (the stage's metrics), funnel, sources, reasons, clusters, screens, mix, examples."""
     sources = report.source_counts(catalogue, counts)
@@ -125,7 +127,7 @@ def _report(
         "training": len(mixed),
         "heldout": len(heldout),
         "characters": int(catalogue.numbers("characters")[mixed].sum()),
-        "words": int(catalogue.numbers("words")[mixed].sum()),
+        "tokens": int(catalogue.numbers("tokens")[mixed].sum()),
     }
     dropped = totals["duplicates"] + totals["rejected"] + totals["quarantined"]
     if totals["documents_in"] != totals["kept"] + dropped:
@@ -146,7 +148,9 @@ def _report(
         "contamination": _contamination(catalogue.plan, counts),
         "languages": report.languages(catalogue),
         "lengths": report.lengths(catalogue),
+        "counted_in": "words" if catalogue.plan.config.counted_by is None else "tokens",
         "mix": {"train": report.shares(catalogue, mixed), "heldout": report.shares(catalogue, heldout)},
+        "curriculum": report.stages(catalogue, order),
         "examples": report.examples(catalogue, seed),
     }
 

@@ -17,8 +17,8 @@ from tasks.corpus.plan import Plan, Report
 from tasks.corpus.quality import judge
 from tasks.corpus.read import SourceCount, read_documents
 from tasks.corpus.screen import Screen, ScreenCounts
+from tasks.corpus.counting import Count, counter
 from tasks.corpus.simplified import Fold, fold_for
-from tasks.corpus.words import count_words
 from tasks.corpus.work import Cleaned, ShardWriter, done_shard
 
 BATCH = 4_000_000  # characters that are worked on at a time
@@ -32,12 +32,13 @@ class Tools:
     screen: Screen
     index: Index | None
     fold: Fold
+    count: Count
 
     @classmethod
     def of(cls, plan: Plan) -> "Tools":
         """Load word lists, classifiers and the index of evaluation sets."""
         index = Index.load(plan.contamination) if plan.contamination is not None else None
-        return cls(plan, Screen(plan.config, plan.inputs), index, fold_for(plan.config.dedup))
+        return cls(plan, Screen(plan.config, plan.inputs), index, fold_for(plan.config.dedup), counter(plan))
 
 
 @dataclass
@@ -100,10 +101,10 @@ def clean_batch(documents: list[Document], source: TextSource, tools: Tools, cou
             reasons[place] = screen.reason(document)
         document.digest = folded_digest(tools.fold(document.text))
     texts = from_strings([document.text for document in documents])
-    words = count_words(texts)
+    tokens = tools.count(texts)
     shingles, keys = sign_documents(documents, reasons, source, tools)
     quality = [_quality(document, config) for document in documents]
-    return Cleaned(documents, reasons, words, quality, shingles, keys)
+    return Cleaned(documents, reasons, tokens, quality, shingles, keys)
 
 
 def _filter(documents: list[Document], reasons: list[str | None], config: CorpusConfig) -> None:
@@ -145,8 +146,8 @@ def sign_documents(
 
 
 def _quality(document: Document, config: CorpusConfig) -> float | None:
-    """The number in the document's metadata by which a survivor is chosen."""
-    value = document.metadata.get(config.dedup.quality_field) if config.dedup.survivor == "best" else None
+    """The number in the document's metadata that says how good it is; None when there is none."""
+    value = document.metadata.get(config.quality_field)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

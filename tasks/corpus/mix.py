@@ -1,11 +1,15 @@
 """Which side each document goes to, how often it is seen, and in which order."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 
 from configs.schema.corpus import CorpusConfig
 from tasks.corpus.catalogue import Catalogue, Digests
 from tasks.corpus.document import share_of
-from tasks.corpus.proportions import Order, order_documents
+from tasks.corpus.ordering import Mixed, order_documents, order_mix
+from tasks.corpus.proportions import plan_mix
 from tasks.corpus.work import Int64
 
 
@@ -28,11 +32,26 @@ def split_heldout(catalogue: Catalogue, config: CorpusConfig, seed: int) -> tupl
     return places[order][~heldout[order]], places[order][heldout[order]]
 
 
-def mix(catalogue: Catalogue, train: Int64, config: CorpusConfig, seed: int) -> Order:
-    """Training documents in their order, each as often as its source's share asks."""
-    return order_documents(
-        catalogue.digests[train], catalogue.source[train], catalogue.numbers("words")[train], config, seed
-    )
+def mix(catalogue: Catalogue, train: Int64, config: CorpusConfig, seed: int) -> Mixed:
+    """Training documents in their order, each as often as its source's share or ``epochs`` ask.
+
+    Positions in the result are those in ``train``. Raises BadConfig for shares that cannot be.
+    """
+    digests, sources = catalogue.digests[train], catalogue.source[train]
+    tokens, count = catalogue.numbers("tokens")[train], len(config.sources)
+    if config.mix is None:
+        epochs = np.array([source.epochs for source in config.sources], dtype=np.float64)
+        order = order_documents(digests, sources, epochs, seed)
+        seen = np.bincount(sources[order], weights=tokens[order], minlength=count).astype(np.int64)
+        return Mixed(order, np.zeros(len(order), dtype=np.int64), np.array([len(order)]), seen[None])
+    available = np.bincount(sources, weights=tokens, minlength=count).astype(np.int64)
+    names = [source.name for source in config.sources]
+    plan = plan_mix(config.mix, names, available)
+    quality = catalogue.table["quality"].take(pa.array(train)).to_numpy(zero_copy_only=False).astype(np.float64)
+    values = {"quality": quality} if not np.isnan(quality).any() else {}
+    mixed = order_mix(plan, names, digests, sources, tokens, seed, values)
+    limit = (plan.limit,) if plan.limit else ()
+    return replace(mixed, warnings=(*plan.warnings, *limit, *mixed.warnings))
 
 
 def _shares(digests: Digests, purpose: str, seed: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from tasks.corpus.catalogue import EARLIER, KEPT, Catalogue
 from tasks.corpus.contamination import Found
 from tasks.corpus.document import share_of
 from tasks.corpus.neardup.cluster import Clusters
+from tasks.corpus.ordering import Mixed
 from tasks.corpus.quality import SETTINGS as FILTER_SETTINGS
 from tasks.corpus.read import SourceCount
 from tasks.corpus.screen import ScreenCounts
@@ -20,7 +21,7 @@ from tasks.failures import BadData
 EXAMPLES = 10  # of each reason
 CLUSTERS, MEMBERS = 10, 5  # the largest clusters, and how many ids of each
 EXAMPLE_CHARACTERS = 160
-LONGEST = 24  # the last bin of lengths holds what has 2^23 words and more
+LONGEST = 24  # the last bin of lengths holds what has 2^23 tokens and more
 SETTINGS = {
     **FILTER_SETTINGS,
     "exact_duplicate": "corpus.sources (the same text is read twice)",
@@ -46,10 +47,10 @@ class Counts:
 
 
 def funnel(catalogue: Catalogue, counts: Counts, train: Int64, heldout: Int64) -> list[dict[str, Any]]:
-    """Documents, words and characters that are left after each step, in the order in which the stage works."""
-    words, characters = catalogue.numbers("words"), catalogue.numbers("characters")
+    """Documents, tokens and characters that are left after each step, in the order in which the stage works."""
+    tokens, characters = catalogue.numbers("tokens"), catalogue.numbers("characters")
     quarantined = sum(count.quarantined for count in counts.sources)
-    rows = [{"step": "read", "documents": len(catalogue) + quarantined, "words": None, "characters": None}]
+    rows = [{"step": "read", "documents": len(catalogue) + quarantined, "tokens": None, "characters": None}]
     left = np.ones(len(catalogue), dtype=bool)
 
     def row(step: str, places: Any) -> None:
@@ -58,7 +59,7 @@ def funnel(catalogue: Catalogue, counts: Counts, train: Int64, heldout: Int64) -
             {
                 "step": step,
                 "documents": documents,
-                "words": int(words[places].sum()),
+                "tokens": int(tokens[places].sum()),
                 "characters": int(characters[places].sum()),
             }
         )
@@ -112,14 +113,14 @@ def source_counts(catalogue: Catalogue, counts: Counts) -> list[dict[str, Any]]:
 
 
 def shares(catalogue: Catalogue, places: Int64) -> list[dict[str, Any]]:
-    """Documents, words and characters of each source among the documents at these places, and their shares."""
+    """Documents, tokens and characters of each source among the documents at these places, and their shares."""
     config, source = catalogue.plan.config, catalogue.source[places]
     number = len(config.sources)
     sums = {
         "document": np.bincount(source, minlength=number),
         **{
             name: np.bincount(source, weights=catalogue.numbers(f"{name}s")[places], minlength=number).astype(np.int64)
-            for name in ("word", "character")
+            for name in ("token", "character")
         },
     }
     return [
@@ -130,6 +131,23 @@ def shares(catalogue: Catalogue, places: Int64) -> list[dict[str, Any]]:
             **{f"{name}_share": round(float(values[index] / max(values.sum(), 1)), 6) for name, values in sums.items()},
         }
         for index, one in enumerate(config.sources)
+    ]
+
+
+def stages(catalogue: Catalogue, mixed: Mixed) -> list[dict[str, Any]]:
+    """Stages of the curriculum: where each ends in the training documents, and the realised shares of its tokens."""
+    config = catalogue.plan.config
+    names = [stage.name for stage in config.mix.stages] if config.mix is not None else []
+    return [
+        {
+            "name": name,
+            "ends": int(end),
+            "tokens": int(tokens.sum()),
+            "shares": {
+                source.name: round(float(share), 6) for source, share in zip(config.sources, shares, strict=True)
+            },
+        }
+        for name, end, tokens, shares in zip(names or ["all"], mixed.ends, mixed.tokens, mixed.shares(), strict=True)
     ]
 
 
@@ -145,12 +163,12 @@ def languages(catalogue: Catalogue) -> dict[str, int]:
 
 
 def lengths(catalogue: Catalogue) -> list[dict[str, int]]:
-    """Kept and dropped documents by length: from ``words`` words to twice as many."""
-    words, kept = catalogue.numbers("words"), catalogue.kept
-    bins = np.minimum(np.frexp(words.astype(np.float64))[1], LONGEST)
+    """Kept and dropped documents by length: from ``tokens`` tokens to twice as many."""
+    tokens, kept = catalogue.numbers("tokens"), catalogue.kept
+    bins = np.minimum(np.frexp(tokens.astype(np.float64))[1], LONGEST)
     table = [np.bincount(bins[mask], minlength=LONGEST + 1) for mask in (kept, ~kept)]
     return [
-        {"words": (1 << place) >> 1, "kept": int(table[0][place]), "dropped": int(table[1][place])}
+        {"tokens": (1 << place) >> 1, "kept": int(table[0][place]), "dropped": int(table[1][place])}
         for place in range(LONGEST + 1)
         if table[0][place] or table[1][place]
     ]

@@ -33,7 +33,7 @@ SCHEMA = pa.schema(
         ("language", pa.string()),
         ("reason", pa.string()),
         ("characters", pa.int64()),
-        ("words", pa.int64()),
+        ("tokens", pa.int64()),
         ("quality", pa.float64()),
         ("shingles", pa.int64()),
         ("start", pa.int64()),
@@ -49,13 +49,13 @@ Int64 = NDArray[np.int64]
 class Cleaned:
     """Documents of one batch with what the filters and screens say; lists and arrays have a place a document.
 
-    words: words, and characters of scripts without spaces. quality: the field that ``dedup.survivor`` names.
+    tokens: of the tokenizer that counts; else words, and characters of scripts without spaces. quality: the field that ``dedup.survivor`` names.
     keys: [bands, documents], or None where near duplicates are not looked for; shingles: 0 for those left out.
     """
 
     documents: list[Document]
     reasons: list[str | None]
-    words: Int64
+    tokens: Int64
     quality: list[float | None]
     shingles: Int64
     keys: NDArray[np.uint64] | None
@@ -103,7 +103,7 @@ class ShardWriter:
             pa.array([document.language for document in documents], pa.string()),
             pa.array(batch.reasons, pa.string()),
             pa.array([len(document.text) for document in documents], pa.int64()),
-            pa.array(batch.words.tolist(), pa.int64()),
+            pa.array(batch.tokens.tolist(), pa.int64()),
             pa.array(batch.quality, pa.float64()),
             pa.array(batch.shingles.tolist(), pa.int64()),
             *(pa.array(column, pa.int64()) for column in (starts, texts, metadata)),

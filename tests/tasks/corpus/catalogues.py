@@ -49,8 +49,8 @@ def catalogue(
         with ShardWriter(plan.shard(number)) as writer:
             if rows:
                 shingles, keys = sign_documents(rows, fate, config.sources[index], tools)
-                words = np.array([len(row.text.split()) for row in rows])
+                tokens = np.array([len(row.text.split()) for row in rows])
                 quality = [row.metadata.get("score") for row in rows]
-                writer.add(Cleaned(rows, fate, words, quality, shingles, keys))
+                writer.add(Cleaned(rows, fate, tokens, quality, shingles, keys))
             writer.finish({})
     return Catalogue.of(Plan.load(plan.folder))
