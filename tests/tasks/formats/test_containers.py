@@ -179,7 +179,7 @@ def test_encodings_of_pages(content: bytes, said: str, text: str | None) -> None
 ARTICLE = "The old mill stood by the river, and nobody had seen it turn for many years. " * 6
 WHOLE = (
     "<html><head><title>Mill</title></head><body><nav><a href='/'>Home</a> <a href='/shop'>Shop</a></nav>"
-    f"<article><h1>The mill</h1><p>{ARTICLE}</p><p>{ARTICLE}</p></article><footer>Copyright</footer></body></html>"
+    f"<article><h1>The mill</h1><p>{ARTICLE}</p><p>Later {ARTICLE}</p></article><footer>Copyright</footer></body></html>"
 )
 
 
