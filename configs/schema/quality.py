@@ -48,7 +48,10 @@ class GopherQualityConfig(Strict):
 
 
 class GopherRepetitionConfig(Strict):
-    """Rae et al. 2021, table A1; shares of characters. Without spaces, two characters count as a word."""
+    """Rae et al. 2021, table A1; shares of characters.
+
+    Without spaces, two characters count as a word, and three in ``dup_n_grams``.
+    """
 
     dup_line_frac: float | None = setting(0.3, "dup_line_frac: larger share of repeated lines.", unit="share", ge=0)
     dup_para_frac: float | None = setting(0.3, "dup_para_frac: of repeated paragraphs.", unit="share", ge=0)
