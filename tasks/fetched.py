@@ -128,15 +128,32 @@ def _retried(uri: str, act: Any) -> Any:
         try:
             return act()
         except (FileNotFoundError, PermissionError) as error:
+            if _may_pass(error.__cause__):
+                if attempt == ATTEMPTS - 1:
+                    raise _lost(uri, error.__cause__) from error
+                time.sleep(PAUSE * 2**attempt)
+                continue
             raise BadData(f"{uri}: {error or 'no such file'}; correct the path of the source, or the access") from error
         except BadData:
             if attempt == ATTEMPTS - 1:
                 raise
         except Exception as error:  # each file system has its own
             if attempt == ATTEMPTS - 1:
-                raise StorageFailure(
-                    f"{uri}: lost after {ATTEMPTS} attempts ({type(error).__name__}: {error}); nothing of it is used; "
-                    "see whether the other side answers and run again"
-                ) from error
+                raise _lost(uri, error) from error
         time.sleep(PAUSE * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def _may_pass(cause: BaseException | None) -> bool:
+    """Whether what fsspec's HTTP calls "not found" is a broken connection or a busy server."""
+    status = getattr(cause, "status", None)
+    if status is not None:
+        return bool(status >= 500 or status == 429)
+    return isinstance(cause, OSError | TimeoutError) and not isinstance(cause, FileNotFoundError | PermissionError)
+
+
+def _lost(uri: str, error: BaseException | None) -> StorageFailure:
+    return StorageFailure(
+        f"{uri}: lost after {ATTEMPTS} attempts ({type(error).__name__}: {error}); nothing of it is used; see whether "
+        "the other side answers and run again"
+    )

@@ -41,8 +41,8 @@ def fetch_hub(uri: str, cache: Path) -> list[Path]:
     With a full commit, what was fetched before needs no network. The endpoint is HF_ENDPOINT.
     Raises BadData when nothing matches, StorageFailure when the hub does not answer.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     place = parse(uri)
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
@@ -65,6 +65,13 @@ def fetch_hub(uri: str, cache: Path) -> list[Path]:
         raise _lost(uri, error) from error
     except BadData:
         raise
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
+        if not constants.is_offline_mode():
+            raise _lost(uri, error) from error
+        raise BadConfig(
+            f"{uri}: HF_HUB_OFFLINE is set and not everything was fetched before; unset it, or name the full commit of "
+            "files that were"
+        ) from error
     except Exception as error:  # httpx's, and the client's own about files that came incomplete
         raise _lost(uri, error) from error
 

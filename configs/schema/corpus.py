@@ -6,27 +6,10 @@ from pydantic import model_validator
 
 from configs.schema.contamination import ContaminationConfig
 from configs.schema.mix import MixConfig
+from configs.schema.quality import FilterConfig
 from configs.schema.screen import LanguageConfig, PiiConfig, ScreenConfig
 from configs.schema.sources import TextSource
 from configs.schema.strict import Strict, setting
-
-
-class FilterConfig(Strict):
-    """Limits of the named quality filters; a document outside a limit is rejected with the filter's name."""
-
-    min_characters: int = setting(40, "too_short: fewer characters than this.", unit="characters", ge=0)
-    max_characters: int = setting(5_000_000, "too_long: more characters than this.", unit="characters", ge=1)
-    min_letters: float = setting(0.6, "few_letters: smaller share of letters and spaces.", unit="share", ge=0, le=1)
-    max_symbols_per_word: float = setting(0.1, "many_symbols: more of # and … a word.", unit="symbols/word", ge=0)
-    min_mean_word: float = setting(2.5, "short_words: smaller mean word length.", unit="characters", ge=0)
-    max_mean_word: float = setting(12.0, "long_words: larger mean word length.", unit="characters", gt=0)
-    max_repeated_lines: float = setting(
-        0.4, "repeated_lines: larger share of lines seen before.", unit="share", ge=0, le=1
-    )
-    max_top_5gram: float = setting(
-        0.3, "repeated_phrase: one 5-gram covers a larger share of the words.", unit="share", ge=0, le=1
-    )
-    min_stop_words: int = setting(2, "few_stop_words: fewer distinct English function words.", unit="words", ge=0)
 
 
 class EarlierCorpus(Strict):

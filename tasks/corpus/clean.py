@@ -14,7 +14,7 @@ from tasks.corpus.document import Document, folded_digest
 from tasks.corpus.neardup.scheme import scheme_of
 from tasks.corpus.neardup.texts import from_strings, path_for, sign
 from tasks.corpus.plan import Plan, Report
-from tasks.corpus.quality import judge
+from tasks.corpus.quality.judge import judge
 from tasks.corpus.read import SourceCount, read_documents
 from tasks.corpus.screen import Screen, ScreenCounts
 from tasks.corpus.counting import Count, counter
@@ -114,9 +114,10 @@ def _filter(documents: list[Document], reasons: list[str | None], config: Corpus
     verdict = judge(
         from_strings([document.text for document in chosen]), [document.language for document in chosen], config.filters
     )
-    for place, document, reason, text in zip(places, chosen, verdict.reasons, verdict.texts, strict=True):
+    for place, reason in zip(places, verdict.reasons, strict=True):
         reasons[place] = reason
-        if verdict.changed:
+    if config.filters.c4 is not None:
+        for document, text in zip(chosen, verdict.texts, strict=True):
             document.text = text.as_py()
 
 

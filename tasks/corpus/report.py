@@ -12,7 +12,7 @@ from tasks.corpus.contamination import Found
 from tasks.corpus.document import share_of
 from tasks.corpus.neardup.cluster import Clusters
 from tasks.corpus.ordering import Mixed
-from tasks.corpus.quality import SETTINGS as FILTER_SETTINGS
+from tasks.corpus.quality.judge import SETTINGS as FILTER_SETTINGS
 from tasks.corpus.read import SourceCount
 from tasks.corpus.screen import ScreenCounts
 from tasks.corpus.work import Int64

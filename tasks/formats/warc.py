@@ -12,7 +12,7 @@ from tasks.formats.row import Row
 
 HEADER_LINE, HEADER_LINES = 64 << 10, 1000
 SKIP = 1 << 20
-KINDS = {"response", "conversion", "resource"}
+KINDS = {"response", "conversion"}  # a resource is, from wget, its own log
 PAGES = {"text/html", "application/xhtml+xml"}
 CHARSET = re.compile(r"""charset\s*=\s*["']?([\w:.-]+)""", re.IGNORECASE)
 
@@ -56,7 +56,7 @@ class Counter:
 def warc_rows(reading: Reading) -> Iterator[Row]:
     """Pages as {"html", "url", "date"}, plain text as {"text", "url", "date"}; line is the number of the record.
 
-    Rows are the records of type response, conversion and resource that hold HTML or plain text and that the server
+    Rows are the records of type response and conversion that hold HTML or plain text and that the server
     answered with success. Requests, metadata, redirections, images and the like are no documents and no rows.
     Raises BadData when the file is cut off, or is no WARC file.
     """

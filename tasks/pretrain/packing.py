@@ -127,7 +127,8 @@ class DocumentWriter:
         """Rows of text and metadata; a row whose metadata has ``messages`` is encoded as a chat."""
         chats = [json.loads(metadata).get("messages") if "messages" in metadata else None for _, metadata in rows]
         texts = iter(self.encoder.encode([text for (text, _), chat in zip(rows, chats, strict=True) if not chat]))
-        spoken = iter(encode_conversations(self._tokenizer, [chat for chat in chats if chat]))
+        talks = [chat for chat in chats if chat]
+        spoken = iter(encode_conversations(self._tokenizer, talks) if talks else [])
         pieces, lengths, cut = [], [], 0
         for chat in chats:
             ids = np.asarray(next(spoken)[0], dtype=np.uint32) if chat else next(texts)
@@ -200,7 +201,7 @@ def _rows(shard: Path) -> Iterator[tuple[str, str]]:
 
 
 def _sample(shard: Path) -> list[str]:
-    return [text[:20_000] for (text, _), _ in zip(_rows(shard), range(SAMPLE), strict=False)]
+    return [text[:2_000] for (text, _), _ in zip(_rows(shard), range(SAMPLE), strict=False)]
 
 
 def _forget(folder: Path, done: list[Done]) -> None:

@@ -62,11 +62,14 @@ def _ranks(model: dict[str, Any]) -> dict[bytes, int]:
     missing = [character for character in bytes_of if character not in vocabulary]
     if missing:
         raise NotCovered(f"{len(missing)} of the 256 bytes have no token")
-    ranks = {bytes([byte]): int(vocabulary[character]) for character, byte in bytes_of.items()}
+    spelled = {character: bytes([byte]) for character, byte in bytes_of.items()}
+    ranks = {spelled[character]: int(vocabulary[character]) for character in bytes_of}
     last = -1
     for left, right in model["merges"]:
-        token = left + right
-        key, found = bytes(bytes_of[character] for character in token), int(vocabulary[token])
+        token, found = left + right, int(vocabulary[left + right])
+        if left not in spelled or right not in spelled:
+            raise NotCovered(f"the merge to {token!r} stands before those that it needs")
+        spelled[token] = key = spelled[left] + spelled[right]
         if key in ranks:
             raise NotCovered(f"the token {token!r} is made by two merges")
         if found <= last:

@@ -1,6 +1,6 @@
-"""A tokenizer trained on a few sentences, tiny models, and a corpus: small enough to build in a test."""
+"""A tokenizer trained on a few sentences, tiny models, and a corpus: small enough to build in a test; an S3 server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +82,24 @@ def corpus_folder(tmp_path: Path) -> Path:
     write_shards(folder, "train", rows(STORIES[:-6]), 10)
     write_shards(folder, "heldout", rows(STORIES[-6:]), 10)
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """An S3 server on the loopback, with one bucket."""
+    pytest.importorskip("moto.server", reason="pip install 'moto[server]' s3fs")
+    s3fs = pytest.importorskip("s3fs")
+    from moto.server import ThreadedMotoServer
+
+    patch = pytest.MonkeyPatch()
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    patch.setenv("AWS_ACCESS_KEY_ID", "test")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    s3fs.S3FileSystem(skip_instance_cache=True).mkdir("bucket")
+    yield "s3://bucket"
+    server.stop()
+    patch.undo()

@@ -20,6 +20,7 @@ from tasks.corpus.contamination.ngrams import (
     Passages,
     Table,
     anchors_of,
+    begins_of,
     grams_of,
     passages_of,
     table_of,
@@ -218,7 +219,7 @@ def build_index(config: ContaminationConfig, files: Mapping[str, list[Path]]) ->
                 f"{len(common)} are made of n-grams that more than common={config.common} items share; set `fields` "
                 f"of the set, `shortest` or `common`"
             )
-        different = len(np.unique(kept.keys))
+        different = len(begins_of(kept.keys))
         facts.append(SetFacts(one.name, len(items), different, dropped, _chosen(names, short), _chosen(names, common)))
         ids += names
         parts.append(kept)

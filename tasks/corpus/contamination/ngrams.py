@@ -109,7 +109,7 @@ def grams_of(passages: Passages, first: int) -> Grams:
     chosen = np.flatnonzero(fits | whole)
     passage, sizes = passage[chosen], sizes[chosen]
     keys = np.empty(len(chosen), dtype=np.uint64)
-    for size in np.unique(sizes).tolist():
+    for size in np.flatnonzero(np.bincount(sizes)).tolist():
         own = sizes == size
         keys[own] = portable.run_keys(passages.hashes, size)[chosen[own]]
     grams = Grams(keys, passages.items[passage], passage + first, chosen - (ends - counts)[passage], sizes)
@@ -121,8 +121,15 @@ def grams_of(passages: Passages, first: int) -> Grams:
 
 def without_common(grams: Grams, most: int) -> tuple[Grams, int]:
     """The pairs of n-grams that at most this many items share, and how many n-grams that leaves out."""
-    _, which, counts = np.unique(grams.keys, return_inverse=True, return_counts=True)
-    return grams.where(counts[which] <= most), int(np.count_nonzero(counts > most))
+    counts = np.diff(begins_of(grams.keys), append=len(grams.keys))
+    return grams.where(np.repeat(counts, counts) <= most), int(np.count_nonzero(counts > most))
+
+
+def begins_of(keys: NDArray[np.uint64]) -> Int64:
+    """Where in sorted keys each different one begins; `np.unique` would sort or hash them again."""
+    fresh = np.ones(len(keys), dtype=bool)
+    fresh[1:] = keys[1:] != keys[:-1]
+    return np.flatnonzero(fresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +166,13 @@ def table_of(parts: list[Grams], anchors: list[NDArray[np.uint64]]) -> Table:
     joined = Grams(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Grams)))
     order = np.lexsort((joined.items, joined.keys))
     joined = joined.where(order)
-    keys, begins = np.unique(joined.keys, return_index=True)
+    begins = begins_of(joined.keys)
+    keys = joined.keys[begins]
     width = max(1, int(len(keys) - 1).bit_length())
     ranges = np.arange(2**width, dtype=np.uint64) << np.uint64(64 - width)
     buckets = np.append(np.searchsorted(keys, ranges), len(keys)).astype(np.int64)
     bits = np.zeros(2 ** max(3, int(BITS_PER_KEY * len(keys) - 1).bit_length() - 3), dtype=np.uint8)
-    anchor = np.unique(np.concatenate(anchors))
+    anchor = np.concatenate(anchors)
     bit = np.concatenate((anchor, anchor >> np.uint64(32))) & np.uint64(8 * len(bits) - 1)
     value = np.uint8(1) << (bit & np.uint64(7)).astype(np.uint8)
     np.bitwise_or.at(bits, (bit >> np.uint64(3)).astype(np.int64), value)
@@ -175,7 +183,7 @@ def table_of(parts: list[Grams], anchors: list[NDArray[np.uint64]]) -> Table:
         joined.words[begins],
         np.append(begins, len(joined.keys)).astype(np.int64),
         joined.items,
-        np.unique(joined.sizes),
+        np.flatnonzero(np.bincount(joined.sizes)),
         bits,
         buckets,
     )

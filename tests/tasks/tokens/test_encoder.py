@@ -86,6 +86,16 @@ def _lost_merge() -> Tokenizer:
     return _changed(merges=[merge for number, merge in enumerate(merges) if number != lost])
 
 
+def _other_way() -> Tokenizer:
+    """The merge to "bc" comes first, so nothing leads to "abc" by way of "ab"."""
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = [*characters, "bc", "ab", "abc"]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("b", "c"), ("a", "b"), ("ab", "c")]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return tokenizer
+
+
 def _plain_added() -> Tokenizer:
     tokenizer = trained()
     tokenizer.add_tokens(["mill's 12"])
@@ -116,7 +126,8 @@ def _prefix_space() -> Tokenizer:
         (_prefix_space, "not one of those that were compared"),
         (_plain_added, '1 added tokens are found in plain text, first "mill\'s 12"'),
         (_swapped_ids, "does not follow the order of the merges"),
-        (_lost_merge, "the merges do not lead to the token"),
+        (_lost_merge, "stands before those that it needs"),
+        (_other_way, "the merges do not lead to the token"),
         (_no_byte, "254 of the 256 bytes have no token"),
     ],
 )

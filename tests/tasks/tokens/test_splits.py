@@ -22,6 +22,7 @@ SPLITS: dict[str, Any] = {
     },
 }
 NEIGHBOURS = "a{0}1! {0}a'{0}!\n{0}\n!{0}1{0} {0} !12{0}  {0}{0}s\r{0}'S{0} 1  2{0}  \u4e00"
+FEWER = "a{0}1! {0}a'{0}\n{0} "  # enough to tell letter, number, blank, other; for the many code points above 0xFFFF
 
 
 def _telling_vocabulary() -> tuple[dict[bytes, int], list[tuple[str, str]]]:
@@ -52,7 +53,7 @@ def _differing(name: str, codes: list[int]) -> list[int]:
     tokenizer, encoding = _engines(SPLITS[name])
     found: list[int] = []
     for begin in range(0, len(codes), 500):
-        texts = [NEIGHBOURS.format(chr(code)) for code in codes[begin : begin + 500]]
+        texts = [(NEIGHBOURS if code < 0x10000 else FEWER).format(chr(code)) for code in codes[begin : begin + 500]]
         for code, text, encoded in zip(codes[begin:], texts, tokenizer.encode_batch_fast(texts), strict=False):
             if encoding.encode_ordinary(text) != encoded.ids:
                 found.append(code)
