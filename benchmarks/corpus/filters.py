@@ -62,7 +62,7 @@ def documents(root: Path) -> Iterator[tuple[str, str]]:
                 if isinstance(text, str):
                     cut = pieces(text) if name.startswith("pretrain") and len(text) > 3 * PIECE else [text]
                     for place, part in enumerate(cut):
-                        yield f"{name}-{number}-{place}", part
+                        yield f"{name}-{key}-{number}-{place}", part
 
 
 def run(side: str, python: str, source: Path, target: Path, families: tuple[str, ...] = FAMILIES) -> float:

@@ -39,7 +39,7 @@ def archive_rows(path: Path, asked: str, encoding: str, limits: ReadLimits, read
                 plain, now = as_utf8(_plain(stream, name, budget), encoding, where)
                 exact = now == codec(encoding)
                 yield from read(Reading(plain, where, raw.tell, limits, now, member=name, exact=exact), format)
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
             raise BadData(f"{path.name}: not a sound archive ({error}); fetch it again") from error
 
 

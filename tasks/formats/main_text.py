@@ -8,6 +8,11 @@ from typing import Any
 from tasks.failures import BadConfig
 
 MISSING = "HTML needs `pip install 'plumbline[web]'`"
+# resiliparse takes more than a minute for 50,000 open elements; browsers stop at 512
+DEEPEST = 1000
+TAG = re.compile(
+    r"<(/?)(?:div|span|b|i|u|em|strong|font|a|ul|ol|table|section|article|center|blockquote)\b", re.IGNORECASE
+)
 SNIFFED = 4096  # bytes at the start of a page in which its encoding must be declared; browsers look at 1,024
 
 
@@ -49,9 +54,20 @@ def _declared(content: bytes) -> str:
 def main_text(html: str, extractor: str) -> str:
     """The main text of a page, empty when there is none. extractor: resiliparse (fast) or trafilatura (careful).
 
-    Raises BadConfig when it is not installed.
+    Raises BadConfig when it is not installed, ValueError when the page is nested as no page for people is.
     """
+    if html.count("<") > DEEPEST and _depth(html) > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} elements inside one another")
     return EXTRACTORS[extractor](html)
+
+
+def _depth(html: str) -> int:
+    """How deep elements that need an end tag lie inside one another, at most."""
+    depth = deepest = 0
+    for tag in TAG.finditer(html):
+        depth = max(0, depth - 1) if tag.group(1) else depth + 1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _resiliparse(html: str) -> str:

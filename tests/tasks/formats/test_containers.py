@@ -179,7 +179,8 @@ def test_encodings_of_pages(content: bytes, said: str, text: str | None) -> None
 ARTICLE = "The old mill stood by the river, and nobody had seen it turn for many years. " * 6
 WHOLE = (
     "<html><head><title>Mill</title></head><body><nav><a href='/'>Home</a> <a href='/shop'>Shop</a></nav>"
-    f"<article><h1>The mill</h1><p>{ARTICLE}</p><p>Later {ARTICLE}</p></article><footer>Copyright</footer></body></html>"
+    f"<article><h1>The mill</h1><p>{ARTICLE}</p><p>Later {ARTICLE}</p></article>"
+    "<footer>Copyright</footer></body></html>"
 )
 
 
@@ -189,6 +190,15 @@ def test_the_main_text_is_without_menu_and_footer(extractor: str) -> None:
     assert text.count("nobody had seen it turn") == 12
     assert "Shop" not in text
     assert main_text("", extractor) == ""
+
+
+def test_a_page_nested_without_end_is_refused_before_it_takes_hours() -> None:
+    for page in ("<div>" * 50_000 + "text", "<b><i>" * 2000 + "</i></b>" * 2000):
+        with pytest.raises(ValueError, match="more than 1000 elements inside one another"):
+            main_text(page, "resiliparse")
+    assert "last" in main_text(
+        "<html><body>" + "<div><b>x</b></div>" * 3000 + "<p>last</p></body></html>", "resiliparse"
+    )
 
 
 def test_html_files_are_pages(tmp_path: Path) -> None:
