@@ -10,6 +10,7 @@ import numpy as np
 from configs.schema.corpus import CorpusConfig
 from configs.schema.sources import TextSource
 from tasks.corpus.contamination import Found, Index
+from tasks.corpus.counting import Count, counter
 from tasks.corpus.document import Document, folded_digest
 from tasks.corpus.neardup.scheme import scheme_of
 from tasks.corpus.neardup.texts import from_strings, path_for, sign
@@ -17,7 +18,6 @@ from tasks.corpus.plan import Plan, Report
 from tasks.corpus.quality.judge import judge
 from tasks.corpus.read import SourceCount, read_documents
 from tasks.corpus.screen import Screen, ScreenCounts
-from tasks.corpus.counting import Count, counter
 from tasks.corpus.simplified import Fold, fold_for
 from tasks.corpus.work import Cleaned, ShardWriter, done_shard
 

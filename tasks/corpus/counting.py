@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.corpus.plan import Plan
-from tasks.corpus.work import Int64
 from tasks.corpus.words import count_words
+from tasks.corpus.work import Int64
 from tasks.failures import BadData
 
 Count = Callable[[pa.Array], Int64]
