@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 Digits = Literal["three", "individual", "any"]
 _NUMBERS: dict[Digits, str] = {"three": r"\p{N}{1,3}", "individual": r"\p{N}", "any": r"\p{N}+"}
+_GPT2_WORDS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+"
 # A run of blanks leaves its last one to the word after it
 _BLANKS = r"\s+(?!\S)|\s+"
 
@@ -36,10 +37,6 @@ def _gpt4_words(digits: Digits) -> str:
     )
 
 
-def _gpt2_words(blank: str = "", many: str = "") -> str:
-    return rf"'(?:[sdmt]|ll|ve|re)| ?\p{{L}}+|{blank}\p{{N}}{many}| ?[^\s\p{{L}}\p{{N}}]+"
-
-
 def _key(steps: list[dict[str, Any]]) -> str:
     """Steps without the option that has to do with offsets only."""
     return json.dumps([{k: v for k, v in step.items() if k != "trim_offsets"} for step in steps], sort_keys=True)
@@ -53,13 +50,10 @@ def _split(pattern: str) -> dict[str, Any]:
     return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
 
 
+# Not the step Digits (SmolLM2): its digits are those of a later Unicode, some code points differ.
 # fancy-regex hands what needs no look-ahead to a faster engine, if that is one group
 _KNOWN: dict[str, str] = {
-    _key([_byte_level(True)]): f"(?:{_gpt2_words(' ?', '+')})|{_BLANKS}",
-    # SmolLM2: GPT-2's split within the stretches between digits, so blanks before a digit end a stretch
-    _key(
-        [{"type": "Digits", "individual_digits": True}, _byte_level(True)]
-    ): rf"(?:{_gpt2_words()})|\s+(?![^\s\p{{N}}])|\s+",
+    _key([_byte_level(True)]): f"(?:{_GPT2_WORDS})|{_BLANKS}",
     **{
         _key([_split(split_pattern(digits)), _byte_level(False)]): f"(?:{_gpt4_words(digits)})|{_BLANKS}"
         for digits in _NUMBERS

@@ -13,7 +13,6 @@ from tasks.tokens.splits import known_pattern, split_pattern
 
 SPLITS: dict[str, Any] = {
     "gpt2": ByteLevel(add_prefix_space=False),
-    "digits": Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]),
     **{
         name: Sequence(
             [Split(Regex(split_pattern(name)), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]  # type: ignore[arg-type]
@@ -81,7 +80,13 @@ def test_every_code_point(name: str) -> None:
 
 def test_an_unknown_split_is_none() -> None:
     assert known_pattern(None) is None
-    for split in (pre_tokenizers.Whitespace(), Split(Regex(r"\s+"), "isolated"), ByteLevel(add_prefix_space=True)):
+    digits = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
+    for split in (
+        digits,
+        pre_tokenizers.Whitespace(),
+        Split(Regex(r"\s+"), "isolated"),
+        ByteLevel(add_prefix_space=True),
+    ):
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = split
         assert known_pattern(json.loads(tokenizer.to_str())["pre_tokenizer"]) is None
