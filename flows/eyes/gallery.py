@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.eyes import curves, funnel, samples
+from flows.eyes import curves, funnel, lengths, rejects, samples
 from flows.eyes.content import read_text
 from flows.eyes.markdown import block, image, plain, table
 from tasks.artifacts import Store
@@ -30,6 +30,8 @@ def pictures(stage: str) -> list[Picture]:
     found = []
     if stage == "corpus":
         found.append(Picture("funnel", "From what was read to what was kept.", _funnel))
+        found.append(Picture("lengths", "Languages and lengths of the documents.", _lengths))
+        found.append(Picture("rejects", "Why documents were dropped, with an example each.", _rejects))
     if stage in curves.TRAINED:
         found.append(Picture("curves", "What training went through.", _curves))
     if stage in samples.COLUMNS:
@@ -44,11 +46,23 @@ def _funnel(store: Store, manifest: Manifest) -> str | None:
     svg = funnel.funnel(text) if text else None
     return svg and "\n\n".join(
         [
-            image("Documents: read, dropped by each filter, kept", svg),
-            "Orange is what a step dropped; those documents, with the reason, lie in",
+            image("Documents: read, dropped by each step, kept", svg),
+            "Blue is what is left, orange what a step dropped; a thin bar below, where there is one, the words or "
+            "tokens that are left. The dropped documents, with the reason, lie in",
             block(f"{_folder(store, manifest)}/rejects"),
         ]
     )
+
+
+def _lengths(store: Store, manifest: Manifest) -> str | None:
+    text = read_text(store, manifest, funnel.FILE)
+    svg = lengths.lengths(text) if text else None
+    return svg and image("Languages and lengths of the documents", svg)
+
+
+def _rejects(store: Store, manifest: Manifest) -> str | None:
+    text = read_text(store, manifest, funnel.FILE)
+    return rejects.rejects(text) if text else None
 
 
 def _curves(store: Store, manifest: Manifest) -> str | None:

@@ -24,7 +24,8 @@ from tasks.run import Run, records
 from tasks.stages import BY_NAME
 
 HOUR = 3600.0
-WORDS = ("result", "funnel", "curves", "samples", "page")  # last words of the keys of a finished stage
+# Last words of the keys of a finished stage
+WORDS = ("result", "funnel", "lengths", "rejects", "curves", "samples", "page")
 
 
 def open_eyes(run: Run) -> "Eyes | None":

@@ -16,11 +16,12 @@ from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.report import tables
 from tasks.report.chart import Chart
+from tasks.report.corpus import corpus
 from tasks.report.curves import charts
 from tasks.report.learned import learned, tiles, warnings
 from tasks.report.lineage import STAGE_OF, lineage
 from tasks.report.numbers import show, words
-from tasks.report.read import probe_accuracies, read_rows
+from tasks.report.read import probe_accuracies, read_object, read_rows
 
 HERE = Path(__file__).parent
 TRAINED = {
@@ -82,6 +83,7 @@ def _content(inputs: Inputs) -> dict[str, Any]:
     return {
         "warnings": warnings(metrics),
         "pictures": [lineage(inputs.refs, folders, wide) for wide in (True, False)],
+        "corpus": corpus(read_object(folders["corpus"] / "report.json") or {}) if "corpus" in folders else None,
         "funnel": tables.funnel(folders["corpus"], metrics.get("corpus", {})) if "corpus" in folders else [],
         "trainings": [_training(key, heading, folders[key]) for key, heading in TRAINED.items() if key in folders],
         "bars": tables.bars(accuracies),

@@ -34,6 +34,25 @@ def percent(share: Any) -> str:
     return ABSENT if value is None else _minus(f"{100 * value:.1f}".removesuffix(".0")) + "\u00a0%"
 
 
+def aligned_percent(share: Any) -> str:
+    """A share in [0, 1] as per cent, always with one decimal, so that a column of them is aligned."""
+    value = number(share)
+    if value is None:
+        return ABSENT
+    return ("<0.1" if 0 < value < 0.0005 else _minus(f"{100 * value:.1f}")) + "\u00a0%"
+
+
+def short(value: int) -> str:
+    """A count where there is little room, to three figures: 950, 1.02k, 33.6M, 4.1G."""
+    size, units = float(value), ["", "k", "M", "G", "T"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    unit = units[0]
+    digits = 0 if not unit or size >= 99.95 else 1 if size >= 9.995 else 2
+    text = f"{size:,.{digits}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
+
+
 def change(start: Any, end: Any) -> str:
     """The signed difference end − start, or "" when either is missing."""
     first, last = number(start), number(end)

@@ -45,17 +45,23 @@ def read_rows(path: Path) -> list[Row]:
 def reject_reasons(corpus: Path) -> dict[str, int]:
     """Dropped documents by reason, most frequent first.
 
-    From "reasons" of ``report.json`` where it is there, otherwise counted in ``rejects/rejects.parquet``.
+    From "reasons" of ``report.json`` where it is there, otherwise counted in the files of ``rejects/``.
     """
     report = read_object(corpus / "report.json") or {}
     if counts := _counts(report.get("reasons")):
         return counts
-    shard = corpus / "rejects" / "rejects.parquet"
-    if not shard.is_file():
+    shards = sorted((corpus / "rejects").glob("*.parquet"))
+    if not shards:
         return {}
     import pyarrow.parquet
 
-    return _counts(Counter(pyarrow.parquet.read_table(shard, columns=["reason"])["reason"].to_pylist()))
+    rejected: Counter[str] = Counter()
+    for shard in shards:
+        file = pyarrow.parquet.ParquetFile(shard)
+        for group in range(file.num_row_groups):  # one at a time: rejects can be larger than memory
+            values = file.read_row_group(group, columns=["reason"])["reason"].value_counts()
+            rejected.update({str(one["values"]): int(one["counts"]) for one in values.to_pylist()})
+    return _counts(dict(rejected))
 
 
 def _counts(value: Any) -> dict[str, int]:

@@ -19,10 +19,12 @@ from flows.engine import open_run
 from flows.eyes.curves import curves, telling_curves
 from flows.eyes.funnel import funnel, steps
 from flows.eyes.headlines import FIGURES, headline
+from flows.eyes.lengths import lengths
 from flows.eyes.lineage import PLACES, lineage
 from flows.eyes.markdown import block, code, plain, wrapped
 from flows.eyes.post import Post, Poster
 from flows.eyes.progress import Progress, duration
+from flows.eyes.rejects import rejects
 from flows.eyes.samples import samples
 from flows.eyes.summary import Cost
 from tasks.failures import BadData
@@ -35,10 +37,29 @@ REPORT = {
     "totals": {"documents_in": 20, "kept": 12, "quarantined": 1, "heldout": 2},
     "reasons": {"near_duplicate": 3, "too_short": 4},
 }
+DETAILED = REPORT | {
+    "funnel": [
+        {"step": "read", "documents": 20, "tokens": None},
+        {"step": "readable", "documents": 19, "tokens": 1000},
+        {"step": "filters", "documents": 15, "tokens": 980},
+        {"step": "near_duplicates", "documents": 12, "tokens": 700},
+        {"step": "heldout", "documents": 2, "tokens": 100},
+        {"step": "training", "documents": 24, "tokens": 1200},
+    ],
+    "counted_in": "words",
+    "languages": {"en": 12, "zh": 7},
+    "lengths": [{"tokens": 32, "kept": 2, "dropped": 7}, {"tokens": 128, "kept": 10, "dropped": 0}],
+    "examples": {
+        "near_duplicate": [{"id": "a", "source": "web", "duplicate_of": "b", "text": "你" * 50}],
+        "too_short": [{"id": "c", "source": "a|b", "text": "| <b>me@example.com</b>\n[x](http://elsewhere)"}],
+    },
+}
 
 
 class FunnelConfig(Strict):
     """A corpus that is made up."""
+
+    detailed: bool = setting(False, "Whether the report is as large as that of the real stage.")
 
     fail: bool = setting(False, "Whether the data are bad.")
 
@@ -48,15 +69,15 @@ def corpus(config: FunnelConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     """Write a report of a corpus, and nothing else."""
     if config.fail:
         raise BadData("row 3 is | not **text**")
-    (out / "report.json").write_text(json.dumps(REPORT), encoding="utf-8")
+    (out / "report.json").write_text(json.dumps(DETAILED if config.detailed else REPORT), encoding="utf-8")
     return {"kept": 12, "documents_in": 20, "duplicates": 3}
 
 
 @flow
-def one_stage(fail: bool) -> None:
+def one_stage(fail: bool, detailed: bool = False) -> None:
     """The toy stage alone."""
     with open_run(load_recipe("nano", ["price_per_hour=3600"]), only="corpus") as run:
-        corpus(run, FunnelConfig(fail=fail))
+        corpus(run, FunnelConfig(fail=fail, detailed=detailed))
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +110,16 @@ def test_a_stage_that_was_run_shows_result_and_pictures() -> None:
     assert record.row("corpus")["artifact"] in pages["corpus-result"]
     assert record.row("corpus")["uri"] in pages["corpus-result"]
     assert "data:image/svg+xml;base64," in pages["corpus-funnel"]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_corpus_with_a_larger_report_shows_lengths_and_rejects() -> None:
+    one_stage(False, detailed=True)
+    pages = shown()
+    assert set(pages) == {"nano-summary", "corpus-result", "corpus-funnel", "corpus-lengths", "corpus-rejects"}
+    assert "data:image/svg+xml;base64," in pages["corpus-lengths"]
+    for word in ("funnel", "lengths", "rejects"):
+        assert f"[{word}](/artifacts/artifact/" in pages["nano-summary"]
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -168,6 +199,41 @@ def test_the_funnel_adds_up_and_follows_the_order_of_the_work() -> None:
     assert [row.lost for row in rows[1:4]] == ["−1, 5\u00a0%", "−4, 20\u00a0%", "−3, 15\u00a0%"]
     is_svg(funnel(json.dumps(REPORT)))
     assert funnel("{}") is None
+
+
+def test_the_funnel_has_tokens_where_they_are_counted() -> None:
+    rows = steps(DETAILED)
+    assert [row.label for row in rows] == [
+        "Read", "Readable", "Quality filters", "Near duplicates", "Kept", "Held out", "Training",
+    ]  # fmt: skip
+    assert [row.tokens for row in rows] == ["–", "1,000", "980", "700", "700", "100", "1,200"]
+    assert [row.lost for row in rows[1:4]] == ["−1, 5.0\u00a0%", "−4, 20.0\u00a0%", "−3, 15.0\u00a0%"]
+    assert max(row.remains + row.dropped for row in rows) == 1.0, "a repeated source does not leave the frame"
+    assert max(row.token_share for row in rows) == 1.0
+    text = funnel(json.dumps(DETAILED))
+    is_svg(text)
+    assert ">words</text>" in str(text)
+
+
+def test_lengths_are_drawn_beside_languages_when_there_are_several() -> None:
+    text = lengths(json.dumps(DETAILED))
+    is_svg(text)
+    assert "Languages" in str(text)
+    assert str(text).count('class="remains"') == 2 + 1 + 3, "languages, legend, columns with the empty one between"
+    alone = lengths(json.dumps(DETAILED | {"languages": {"en": 19}}))
+    is_svg(alone)
+    assert "Languages" not in str(alone)
+    assert lengths(json.dumps(REPORT)) is None
+
+
+def test_rejects_are_a_table_of_text_without_personal_data() -> None:
+    text = str(rejects(json.dumps(DETAILED)))
+    lines = text.splitlines()
+    assert lines[2].startswith("| too short | 4 | 20\\.0 % | a\\|b | ")
+    assert lines[3] == f"| near duplicate | 3 | 15\\.0 % | web | {'你' * 32}<br>{'你' * 18} |"
+    for markup in ("<b>", "](http", "example.com", "me@"):
+        assert markup not in text
+    assert rejects(json.dumps(REPORT)) is None
 
 
 def test_curves_are_drawn_from_what_was_recorded() -> None:
