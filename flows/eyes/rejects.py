@@ -4,7 +4,8 @@ import json
 import unicodedata
 
 from flows.eyes.markdown import plain, table, wrapped
-from tasks.report.corpus import example, reasons
+from tasks.report.corpus import reasons
+from tasks.report.excerpts import example
 from tasks.report.numbers import words
 
 WIDTH, LIMIT = 64, 120  # characters of a line of an example, and of all of it

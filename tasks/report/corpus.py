@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.corpus.pii import find_pii, mask
+from tasks.report.excerpts import Example, example, span
 from tasks.report.histogram import Histogram, histogram
 from tasks.report.numbers import aligned_percent, show, words
 
@@ -24,8 +24,6 @@ STEPS = {
 }
 AFTER = ("heldout", "training")  # parts of what was kept, not steps of the funnel
 MOST_LANGUAGES, MOST_PAIRS = 15, 20
-LONGEST = 480  # characters of an example
-READ_OF_IT = 2000  # of those, characters that are searched for personal data: more than are shown
 
 
 @dataclass(frozen=True)
@@ -66,16 +64,6 @@ class BarRow:
     share: str
     width: float
     kept: bool
-
-
-@dataclass(frozen=True)
-class Example:
-    """A document, or a span of one, that was dropped. about: what else is known of it. Personal data is masked."""
-
-    id: str
-    source: str
-    about: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -184,19 +172,6 @@ def languages(report: Report) -> list[BarRow]:
     return _bars(((str(name), count, aligned_percent(count / max(total, 1))) for name, count in shown), kept=True)
 
 
-def example(row: Mapping[str, Any]) -> Example:
-    """A rejected document: a page is shown to more people than the corpus, so personal data in it is masked."""
-    about = f"duplicate of {row['duplicate_of']}" if row.get("duplicate_of") else ""
-    return Example(str(row["id"]), str(row["source"]), about, _shown(str(row["text"])))
-
-
-def _shown(text: str) -> str:
-    """The beginning of a text, as it may be shown."""
-    text = text[:READ_OF_IT]
-    masked = mask(text, [span for span in find_pii(text, "US") if span[2] != "url"])
-    return masked if len(masked) <= LONGEST else masked[: LONGEST - 1].rstrip() + "…"
-
-
 def _steps(rows: list[Left]) -> list[FunnelStep]:
     documents = max(rows[0].documents, 1)
     tokens = max(next((row.tokens for row in rows if row.tokens), 1), 1)
@@ -258,16 +233,7 @@ def _clusters(sizes: Mapping[str, int]) -> list[BarRow]:
 def _set(one: Mapping[str, Any]) -> SetFound:
     cells = [show(one[name]) for name in ("items", "looked_for", "ngrams")]
     cells += [show(len(one["found"])), show(one["documents"])]
-    spans = [
-        Example(
-            str(span["document"]),
-            str(span["source"]),
-            f"{span['item']}, {aligned_percent(span['share'])} of its n-grams",
-            _shown(str(span["text"])),
-        )
-        for span in one["examples"]
-    ]
-    return SetFound(str(one["name"]), cells, spans)
+    return SetFound(str(one["name"]), cells, [span(found) for found in one["examples"]])
 
 
 def _personal(report: Report) -> list[tuple[str, list[str]]]:
