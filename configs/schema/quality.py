@@ -5,7 +5,7 @@ Names and defaults of the families are datatrove's (0.10), so that a published r
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from configs.schema.strict import Strict, setting
 
@@ -121,19 +121,13 @@ class FilterConfig(Strict):
         None, "many_bullets: larger share of lines that begin with • or -.", unit="share", ge=0, le=1
     )
     min_tokens: int | None = setting(
-        None, "few_tokens: fewer tokens: words, and characters of scripts without spaces.", unit="tokens", ge=0
+        None,
+        "few_tokens: fewer tokens of corpus.counted_by; without it words, and characters of scripts without spaces.",
+        unit="tokens",
+        ge=0,
     )
     max_tokens: int | None = setting(None, "many_tokens: more of them.", unit="tokens", ge=1)
-    tokenizer: str | None = setting(
-        None, "tokenizer.json whose tokens min_tokens and max_tokens count, special ones left out.", unit="path"
-    )
     gopher_quality: GopherQualityConfig | None = setting(None, "Gopher's quality rules; {} for the defaults.")
     gopher_repetition: GopherRepetitionConfig | None = setting(None, "Gopher's repetition rules; {} for the defaults.")
     c4: C4Config | None = setting(None, "C4's line rules, which change the text; {} for the defaults.")
     fineweb: FineWebConfig | None = setting(None, "FineWeb's rules; {} for the defaults.")
-
-    @model_validator(mode="after")
-    def _tokens(self) -> "FilterConfig":
-        if self.tokenizer is not None and self.min_tokens is None and self.max_tokens is None:
-            raise ValueError("filters.tokenizer counts for min_tokens and max_tokens: set one of them, or leave it out")
-        return self

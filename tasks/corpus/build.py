@@ -1,5 +1,6 @@
 """The corpus stage: clean the shards, find duplicates over all of them, split, mix, write."""
 
+import errno
 import json
 import shutil
 from contextlib import closing
@@ -24,9 +25,11 @@ from tasks.corpus.plan import CONTAMINATION, Plan, make_plan
 from tasks.corpus.read import SourceCount, check_share
 from tasks.corpus.report import Counts
 from tasks.corpus.work import QUARANTINE, Int64, done_shard
-from tasks.failures import BadData
+from tasks.failures import BadData, StorageFailure
 from tasks.inputs import Inputs
 from tasks.live import Live
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def build_corpus(config: CorpusConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
@@ -41,11 +44,30 @@ def build_corpus(config: CorpusConfig, inputs: Inputs, out: Path, live: Live) ->
         if not inputs.sources.get(source.path):
             raise BadData(f"source {source.name!r}: no file matches {source.path!r}; set corpus.sources.path")
     plan = make_plan(config, inputs, live.work / "corpus")
-    with closing(engine_for(config.engine, config.workers, plan.size, config.ray_address)) as engine:
-        metrics = _build(plan, inputs, engine, out, live)
+    _look_at_space(plan, live)
+    try:
+        with closing(engine_for(config.engine, config.workers, plan.size, config.ray_address)) as engine:
+            metrics = _build(plan, inputs, engine, out, live)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StorageFailure(_no_space(plan, str(error))) from error
     shutil.rmtree(plan.folder)
     live.say(_sentence(metrics))
     return metrics
+
+
+def _look_at_space(plan: Plan, live: Live) -> None:
+    free = shutil.disk_usage(plan.folder).free
+    if free < 2 * plan.size:
+        live.say(_no_space(plan, f"{free / 1e9:.1f} GB are free"))
+
+
+def _no_space(plan: Plan, what: str) -> str:
+    return (
+        f"{what}; {plan.size / 1e9:.1f} GB of raw text need about twice as much under {plan.folder}, packed files more: "
+        "free some space, or set PLUMBLINE_HOME to another disk; finished shards are kept"
+    )
 
 
 def _build(plan: Plan, inputs: Inputs, engine: Engine, out: Path, live: Live) -> dict[str, Any]:
@@ -54,6 +76,8 @@ def _build(plan: Plan, inputs: Inputs, engine: Engine, out: Path, live: Live) ->
     counts = _clean(plan, inputs, engine, live)
     catalogue = Catalogue.of(plan)
     earlier = Stored([path for corpus in config.dedup.against for path in inputs.sources[corpus.path]])
+    if catalogue.repeated_ids:
+        live.say(f"{catalogue.repeated_ids} ids were there before in their source; those documents are ID~2 and so on")
     drop_exact(catalogue, earlier)
     found = drop_near(catalogue, earlier, engine, lambda done, total: live.progress(done, total, "bands compared"))
     train, heldout = split_heldout(catalogue, config, seed)
@@ -122,6 +146,7 @@ def _report(
         "quarantined": quarantined,
         "exact_duplicates": exact,
         "near_duplicates": near,
+        "repeated_ids": catalogue.repeated_ids,
         "pii_masked": counts.screen.masked.total(),
         **counts.screen.metrics(),
         "training": len(mixed),

@@ -27,7 +27,8 @@ class Catalogue:
 
     So their order has nothing to do with files, rows and shards. reason: place in ``reasons``, `KEPT` for a document
     that stays. survivor: position of the document that stands for a duplicate, `KEPT` for none; at `EARLIER` and
-    below the documents of an earlier corpus, whose ids are ``earlier``.
+    below the documents of an earlier corpus, whose ids are ``earlier``. repeated_ids: documents whose id another one
+    of their source had already; they are ID~2, ID~3 and so on, in document order.
     """
 
     plan: Plan
@@ -38,6 +39,7 @@ class Catalogue:
     reasons: list[str]
     reason: NDArray[np.int16]
     survivor: Int64
+    repeated_ids: int = 0
     earlier: list[str] = field(default_factory=list)
 
     @classmethod
@@ -59,6 +61,7 @@ class Catalogue:
         order = _order(joined, source)
         table = joined.take(pa.array(order)).combine_chunks()
         reasons, reason = _codes(table["reason"])
+        table, repeated = _own_ids(table, source[order])
         return cls(
             plan,
             table.drop_columns(["reason", "tie"]),
@@ -68,6 +71,7 @@ class Catalogue:
             reasons,
             reason,
             np.full(len(table), KEPT, dtype=np.int64),
+            repeated,
         )
 
     def __len__(self) -> int:
@@ -162,6 +166,27 @@ def _order(table: pa.Table, source: Int64) -> Int64:
     keys = pa.table({"source": source, **{name: table[name] for name in ("id", "digest", "tie")}})
     order: Int64 = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]).to_numpy()
     return order.astype(np.int64)
+
+
+def _own_ids(table: pa.Table, source: Int64) -> tuple[pa.Table, int]:
+    """The table with ids that differ within a source, and how many were changed."""
+    ids = table["id"].combine_chunks()
+    if len(ids) < 2:
+        return table, 0
+    same = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1)).to_numpy(zero_copy_only=False)
+    repeated = np.concatenate(([False], same & (source[1:] == source[:-1])))
+    places = np.flatnonzero(repeated)
+    if not len(places):
+        return table, 0
+    first = np.maximum.accumulate(np.where(repeated, 0, np.arange(len(ids))))
+    names = [
+        f"{id_}~{number}"
+        for id_, number in zip(
+            ids.take(pa.array(places)).to_pylist(), (places - first[places] + 1).tolist(), strict=True
+        )
+    ]
+    changed = pc.replace_with_mask(ids, pa.array(repeated), pa.array(names, ids.type))
+    return table.set_column(table.schema.get_field_index("id"), "id", changed), len(places)
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int16]]:

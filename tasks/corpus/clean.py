@@ -93,7 +93,7 @@ def clean_batch(documents: list[Document], source: TextSource, tools: Tools, cou
     """Decide on each document, and measure those that stay. Texts may change: lines removed, numbers masked."""
     config, screen = tools.plan.config, tools.screen
     reasons: list[str | None] = [screen.language(document, source.language) for document in documents]
-    _filter(documents, reasons, config)
+    _filter(documents, reasons, tools)
     if tools.index is not None:
         _decontaminate(documents, reasons, tools.index, count)
     for place, document in enumerate(documents):
@@ -107,13 +107,15 @@ def clean_batch(documents: list[Document], source: TextSource, tools: Tools, cou
     return Cleaned(documents, reasons, tokens, quality, shingles, keys)
 
 
-def _filter(documents: list[Document], reasons: list[str | None], config: CorpusConfig) -> None:
+def _filter(documents: list[Document], reasons: list[str | None], tools: Tools) -> None:
     """Reasons of the quality filters; texts that a filter shortens."""
+    config = tools.plan.config
     places = [place for place, reason in enumerate(reasons) if reason is None]
     chosen = [documents[place] for place in places]
-    verdict = judge(
-        from_strings([document.text for document in chosen]), [document.language for document in chosen], config.filters
-    )
+    texts = from_strings([document.text for document in chosen])
+    limited = config.filters.min_tokens is not None or config.filters.max_tokens is not None
+    tokens = tools.count(texts) if limited and config.counted_by is not None else None
+    verdict = judge(texts, [document.language for document in chosen], config.filters, tokens)
     for place, reason in zip(places, verdict.reasons, strict=True):
         reasons[place] = reason
     if config.filters.c4 is not None:

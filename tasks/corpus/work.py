@@ -49,7 +49,8 @@ Int64 = NDArray[np.int64]
 class Cleaned:
     """Documents of one batch with what the filters and screens say; lists and arrays have a place a document.
 
-    tokens: of the tokenizer that counts; else words, and characters of scripts without spaces. quality: the field that ``dedup.survivor`` names.
+    tokens: of the tokenizer that counts; else words, and characters of scripts without spaces. quality: how good the
+    document is said to be.
     keys: [bands, documents], or None where near duplicates are not looked for; shingles: 0 for those left out.
     """
 

@@ -1,7 +1,6 @@
 """The basic filters: length, letters, symbols, repetition, function words. After Gopher (Rae et al. 2021, A.1.1)."""
 
 import math
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,8 +44,8 @@ def symbols(group: Group) -> Int64:
     return out
 
 
-def filter_basic(group: Group, limits: FilterConfig, ascii_only: Any, texts: Any) -> None:
-    """Drop texts outside the limits. ascii_only: of each text. texts: the Arrow array, for a tokenizer."""
+def filter_basic(group: Group, limits: FilterConfig, ascii_only: Any, counted: Int64 | None) -> None:
+    """Drop texts outside the limits. ascii_only: of each text. counted: its tokens, words when None."""
     if _all_off(limits):
         return
     lengths = group.batch.lengths()
@@ -71,8 +70,8 @@ def filter_basic(group: Group, limits: FilterConfig, ascii_only: Any, texts: Any
             group.drop("few_stop_words", english & (distinct(folded, STOP_WORDS) < limits.min_stop_words))
     if limits.max_bullet_lines is not None:
         group.drop("many_bullets", share(marks[:, 3], marks[:, 2]) > limits.max_bullet_lines)
-    if limits.tokenizer is not None:
-        tokens = _tokenizer_counts(limits.tokenizer, texts, group)
+    if counted is not None:
+        tokens = counted
     if limits.min_tokens is not None:
         group.drop("few_tokens", tokens < limits.min_tokens)
     if limits.max_tokens is not None:
@@ -107,19 +106,3 @@ def _top_phrase(words: Words, tokens: Int64) -> Any:
     folded_kernel.commonest(words.hashes, words.bounds, PHRASE, top)
     covered = np.minimum(1.0, top * PHRASE / np.maximum(tokens, 1))
     return np.where((top >= OCCURRENCES) & (tokens > PHRASE), covered, 0.0)
-
-
-@cache
-def _tokenizer(path: str) -> Any:
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_file(path)
-
-
-def _tokenizer_counts(path: str, texts: Any, group: Group) -> Int64:
-    """Tokens of each text that is alive, without special ones."""
-    counts = np.zeros(len(group.alive), dtype=np.int64)
-    places = np.flatnonzero(group.alive).tolist()
-    encoded = _tokenizer(path).encode_batch_fast([texts[place].as_py() for place in places], add_special_tokens=False)
-    counts[places] = [len(one) for one in encoded]
-    return counts

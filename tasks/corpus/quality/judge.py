@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from configs.schema.quality import FilterConfig
 from tasks.corpus.quality import basic
@@ -65,10 +66,13 @@ class Verdict:
     texts: pa.Array
 
 
-def judge(texts: pa.Array, languages: list[str], config: FilterConfig) -> Verdict:
+def judge(
+    texts: pa.Array, languages: list[str], config: FilterConfig, tokens: NDArray[np.int64] | None = None
+) -> Verdict:
     """Filters in the order basic, gopher_quality, gopher_repetition, c4, fineweb; each sees what the others kept.
 
-    texts: Arrow strings, None counts as empty. languages: BCP 47 tag of each text. The result of a text depends on
+    texts: Arrow strings, None counts as empty. languages: BCP 47 tag of each text. tokens: of each text, for min_tokens
+    and max_tokens; words when None. The result of a text depends on
     no other text. Memory: about 40 bytes a character of the batch.
     """
     if len(texts) != len(languages):
@@ -90,7 +94,7 @@ def judge(texts: pa.Array, languages: list[str], config: FilterConfig) -> Verdic
         if not mask.any():
             continue
         group = Group(batch.only(mask), languages, kind, mask)
-        basic.filter_basic(group, config, ascii_only, texts)
+        basic.filter_basic(group, config, ascii_only, tokens)
         _families(group, config)
         names = np.array([*group.reasons, None], dtype=object)
         for place in np.flatnonzero(group.chosen >= 0).tolist():

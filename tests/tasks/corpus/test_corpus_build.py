@@ -154,6 +154,18 @@ def test_survivor_is_the_first_source_then_the_smallest_id(build) -> None:
     assert rejected(out) == {"a": ("exact_duplicate", "z"), "b": ("near_duplicate", "m")}
 
 
+def test_ids_that_come_again_in_a_source_get_a_number(build) -> None:
+    rows = [{"id": "x", "text": prose(n)} for n in range(3)] + [{"id": "y", "text": prose(9)}]
+    out, metrics = build(rows, [{"id": "x", "text": prose(4)}], name="once")
+    assert metrics["repeated_ids"] == 2
+    kept = [row for split in ("train", "heldout") for row in read_shards(out, split)]
+    assert sorted((row["source"], row["id"]) for row in kept) == [
+        ("s0", "x"), ("s0", "x~2"), ("s0", "x~3"), ("s0", "y"), ("s1", "x"),
+    ]  # fmt: skip
+    again, _ = build(rows[::-1], [{"id": "x", "text": prose(4)}], name="again")
+    assert everything(out) == everything(again)
+
+
 def test_sources_that_keep_near_duplicates_lose_only_exact_ones(build) -> None:
     rows = [{"id": "a", "text": prose(1)}, {"id": "b", "text": changed(prose(1))}, {"id": "c", "text": prose(1)}]
     out, metrics = build(rows, source={"near_duplicates": "keep"})

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,9 +111,7 @@ def test_a_killed_attempt_goes_on_at_the_first_shard_that_is_not_finished(
     command += [str(out), str(work), str(workers)]
     shards, wait, seen = work / "corpus" / "shards", random.Random(workers), []
     for attempt in range(1, 5):
-        for path in sorted(out.rglob("*"), reverse=True):  # a stage begins with an empty folder
-            path.unlink() if path.is_file() else path.rmdir()
-        out.mkdir(exist_ok=True)
+        emptied(out)
         process = subprocess.Popen(command)
         limit = time.monotonic() + 60
         while process.poll() is None and attempt < 4 and len(list(shards.glob("*/done.json"))) < 4 * attempt:
@@ -128,6 +127,33 @@ def test_a_killed_attempt_goes_on_at_the_first_shard_that_is_not_finished(
     assert seen
     assert seen == sorted(seen)
     assert everything(out) == once
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_says_so_and_the_next_attempt_goes_on(build: Build, tmp_path: Path, workers: int) -> None:
+    once = build("once")
+    out, work = tmp_path / "full", tmp_path / "full-work"
+    emptied(out)
+    work.mkdir()
+    # A limit on the size of a file: what the system answers is what a full disk answers, under another number
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n{PROGRAM}"
+    command = [sys.executable, "-c", limited, str(Path(__file__).parent), str(tmp_path / "raw.jsonl")]
+    command += [str(out), str(work), str(workers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "StorageFailure" in done.stderr
+    assert "File too large" in done.stderr
+    assert list((work / "corpus" / "shards").glob("*/done.json")) or workers == 2
+    emptied(out)
+    again = [sys.executable, "-c", PROGRAM, *command[3:]]
+    subprocess.run(again, check=True)
+    assert everything(out) == once
+
+
+def emptied(out: Path) -> None:
+    """Every attempt at a stage begins with an empty folder."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
 
 
 def no_worker_of(pid: int, seconds: float = 2) -> bool:

@@ -1,4 +1,4 @@
-"""Shares, caps and curriculum stages of the mix; without a mix, the order of `mix.mix` bit for bit."""
+"""Shares, caps and curriculum stages of the mix; without a mix, an order by content hash."""
 
 from collections import Counter
 from hashlib import blake2b
@@ -10,11 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from configs.schema.corpus import CorpusConfig
 from configs.schema.mix import MixConfig, MixStage
-from configs.schema.sources import TextSource
-from tasks.corpus.document import Document, folded_digest
-from tasks.corpus.mix import mix
+from tasks.corpus.document import folded_digest, share_of
 from tasks.corpus.ordering import Mixed, order_documents, order_mix
 from tasks.corpus.proportions import MixPlan, plan_mix, token_shares
 from tasks.failures import BadConfig, BadData
@@ -44,20 +41,18 @@ def supply(sources: NDArray[np.int64], tokens: NDArray[np.int64], count: int = 3
     st.integers(0, 2**40),
 )
 @settings(max_examples=100)
-def test_without_a_mix_the_order_is_that_of_mix(
+def test_without_a_mix_the_order_is_by_hash_copy_and_position(
     rows: list[tuple[int, bool]], epochs: tuple[float, ...], seed: int
 ) -> None:
-    sources = [TextSource(name=name, path=name, epochs=often) for name, often in zip(NAMES, epochs, strict=True)]
-    documents = [
-        Document(f"d{number}", "", source, {}, folded_digest("same" if same else f"text {number}"))
-        for number, (source, same) in enumerate(rows)
-    ]
-    expected = [document.id for document in mix(documents, CorpusConfig(sources=sources), seed)]
-    digests = np.frombuffer(b"".join(one.digest for one in documents), dtype=np.uint8).reshape(len(documents), 16)
-    order = order_documents(
-        digests, np.array([one.source for one in documents], dtype=np.int64), np.array(epochs), seed
-    )
-    assert [documents[at].id for at in order.tolist()] == expected
+    digests = [folded_digest("same" if same else f"text {number}") for number, (_, same) in enumerate(rows)]
+    placed = []
+    for position, ((source, _), digest) in enumerate(zip(rows, digests, strict=True)):
+        whole = int(epochs[source])
+        times = whole + (share_of(digest, "epochs", seed) < epochs[source] - whole)
+        placed += [(share_of(digest, f"order {copy}", seed), copy, position) for copy in range(times)]
+    table = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(len(rows), 16)
+    order = order_documents(table, np.array([source for source, _ in rows], dtype=np.int64), np.array(epochs), seed)
+    assert order.tolist() == [position for *_, position in sorted(placed)]
 
 
 def test_shares_go_with_a_power_of_the_tokens() -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from configs.schema.corpus import CorpusConfig
 from configs.schema.sources import TextSource
 from tasks.corpus.document import Document
-from tasks.corpus.read import SourceCount, check_share, read_documents, whole_file
+from tasks.corpus.read import SourceCount, check_share, read_documents
 from tasks.failures import BadData
 from tasks.formats import split_file
 
@@ -27,7 +27,7 @@ def read(
     documents: list[Document] = []
     aside: list[dict[str, Any]] = []
     total = SourceCount("s")
-    parts = [whole_file(source, path)] if size is None else split_file(path, source.format, size, source.encoding)
+    parts = split_file(path, source.format, size or 1 << 40, source.encoding)
     for part in parts:
         count = SourceCount("s")
         documents += read_documents(source, 0, part, config, count, aside.append)

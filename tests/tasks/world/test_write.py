@@ -9,8 +9,9 @@ import pytest
 
 from configs.schema.corpus import FilterConfig
 from configs.schema.world import WorldConfig
-from tasks.corpus.filters import Page, failed_filter
+from tasks.corpus.neardup.texts import from_strings
 from tasks.corpus.pii import find_pii
+from tasks.corpus.quality.judge import judge
 from tasks.failures import BadConfig
 from tasks.inputs import Inputs
 from tasks.live import Live
@@ -155,12 +156,13 @@ def test_malformed_lines_are_where_planted(world: Path, planted: dict[str, Any])
 def test_junk_fails_its_filter_and_everything_else_passes(
     world: Path, documents: dict[str, dict[str, Any]], planted: dict[str, Any]
 ) -> None:
-    filters = FilterConfig()
-    for identity, row in documents.items():
-        failed = failed_filter(Page(row["text"], "en"), filters)
-        assert failed == planted["junk"].get(identity), row["text"]
-    for row in rows(world / "stories.jsonl") + rows(world / "heldout.jsonl"):
-        assert failed_filter(Page(row["text"], "en"), filters) is None, row["text"]
+    texts = [row["text"] for row in documents.values()]
+    assert judged(texts) == [planted["junk"].get(identity) for identity in documents]
+    assert set(judged([row["text"] for row in rows(world / "stories.jsonl") + rows(world / "heldout.jsonl")])) == {None}
+
+
+def judged(texts: list[str]) -> list[str | None]:
+    return judge(from_strings(texts), ["en"] * len(texts), FilterConfig()).reasons
 
 
 def test_personal_data_is_found_where_planted_and_nowhere_else(

@@ -3,8 +3,8 @@
 import gzip
 import json
 import os
-from pathlib import Path
 
+import numpy as np
 import plain_filters as plain
 import pyarrow as pa
 import pytest
@@ -67,7 +67,7 @@ def test_each_filter_drops_its_example(name: str) -> None:
 def test_every_filter_has_an_example_and_a_setting() -> None:
     assert list(basic.SETTINGS) == list(JUNK)
     families = {"gopher_quality", "gopher_repetition", "c4", "fineweb"}
-    assert {*basic.SETTINGS.values(), "tokenizer"} | families == set(FilterConfig.model_fields)
+    assert {*basic.SETTINGS.values()} | families == set(FilterConfig.model_fields)
     for path in SETTINGS.values():
         config = FilterConfig.model_validate({family: {} for family in families})
         for name in path.split(".")[2:]:
@@ -109,16 +109,9 @@ def test_limits_are_inclusive() -> None:
     assert reasons(["a" * 40, "a" * 39], "en", limits) == [None, "too_short"]
 
 
-def test_tokens_of_a_tokenizer_file(tmp_path: Path) -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")  # a token a character
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    limits = FilterConfig(min_tokens=len(FINE), tokenizer=str(tmp_path / "tokenizer.json"))
-    assert reasons([FINE, FINE[:-1]], "en", limits) == [None, "few_tokens"]
-    with pytest.raises(ValueError, match="set one of them"):
-        FilterConfig(tokenizer="tokenizer.json")
+def test_tokens_that_were_counted_elsewhere() -> None:
+    verdict = judge(pa.array([FINE, FINE]), ["en", "en"], FilterConfig(min_tokens=10), np.array([10, 9]))
+    assert verdict.reasons == [None, "few_tokens"]
 
 
 @settings(max_examples=150)
