@@ -32,7 +32,11 @@ def world(config: WorldConfig, inputs: Inputs, out: Path, live: Live) -> Metrics
     return write_world(config, inputs, out, live)
 
 
-@stage(version=1, makes="corpus", needs={"world": "world"})
+@stage(
+    version=2,  # rejects in shards, documents cut by bytes too
+    makes="corpus",
+    needs={"world": "world"},
+)
 def corpus(config: CorpusConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
     """Read, normalise, filter, screen, deduplicate and mix pretraining text."""
     from tasks.corpus.build import build_corpus
@@ -127,7 +131,7 @@ def evaluate(config: EvaluateConfig, inputs: Inputs, out: Path, live: Live) -> M
 
 
 @stage(
-    version=1,
+    version=2,
     makes="report",
     needs={
         "corpus": "corpus",

@@ -22,7 +22,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-FUNCTION_WORDS = "the of and to a in that is was it for on with as at by this have from they".split()
+# fmt: off
+FUNCTION_WORDS = [
+    "the", "of", "and", "to", "a", "in", "that", "is", "was", "it", "for", "on", "with", "as", "at", "by", "this",
+    "have", "from", "they",
+]
+# fmt: on
 WORDS_A_DOCUMENT = 150
 
 

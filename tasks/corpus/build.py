@@ -65,7 +65,7 @@ def _look_at_space(plan: Plan, live: Live) -> None:
 
 def _no_space(plan: Plan, what: str) -> str:
     return (
-        f"{what}; {plan.size / 1e9:.1f} GB of raw text need about twice as much under {plan.folder}, packed files more: "
+        f"{what}; {plan.size / 1e9:.1f} GB of raw text need about twice as much in {plan.folder}, packed files more: "
         "free some space, or set PLUMBLINE_HOME to another disk; finished shards are kept"
     )
 

@@ -10,6 +10,7 @@ from configs.schema.corpus import CorpusConfig
 from tasks.corpus.catalogue import EARLIER, KEPT, Catalogue
 from tasks.corpus.contamination import Found
 from tasks.corpus.document import share_of
+from tasks.corpus.excerpt import excerpt
 from tasks.corpus.neardup.cluster import Clusters
 from tasks.corpus.ordering import Mixed
 from tasks.corpus.quality.judge import SETTINGS as FILTER_SETTINGS
@@ -20,7 +21,6 @@ from tasks.failures import BadData
 
 EXAMPLES = 10  # of each reason
 CLUSTERS, MEMBERS = 10, 5  # the largest clusters, and how many ids of each
-EXAMPLE_CHARACTERS = 160
 LONGEST = 24  # the last bin of lengths holds what has 2^23 tokens and more
 SETTINGS = {
     **FILTER_SETTINGS,
@@ -196,6 +196,7 @@ def duplicates_by_sources(catalogue: Catalogue) -> list[dict[str, Any]]:
 def examples(catalogue: Catalogue, seed: int) -> dict[str, list[dict[str, Any]]]:
     """Rejected documents of each reason, drawn by the seed from all of them."""
     names = [source.name for source in catalogue.plan.config.sources]
+    region = catalogue.plan.config.phone_region
     shown: dict[str, list[dict[str, Any]]] = {}
     with catalogue.reader() as reader:
         for code, reason in sorted(enumerate(catalogue.reasons), key=lambda item: item[1]):
@@ -205,7 +206,7 @@ def examples(catalogue: Catalogue, seed: int) -> dict[str, list[dict[str, Any]]]
                 row = {"id": catalogue.id(place), "source": names[catalogue.source[place]]}
                 if (survivor := int(catalogue.survivor[place])) != KEPT:
                     row["duplicate_of"] = catalogue.id(survivor)
-                shown.setdefault(reason, []).append({**row, "text": text[:EXAMPLE_CHARACTERS]})
+                shown.setdefault(reason, []).append({**row, "text": excerpt(text, region)})
     return shown
 
 
