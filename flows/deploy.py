@@ -89,7 +89,7 @@ def register(client: "SyncPrefectClient", entry: dict[str, Any], pool: str, dire
         name=entry["name"],
         entrypoint=entry["entrypoint"],
         version=flow.version,
-        description=entry["description"].strip(),
+        description=entry["description"],
         tags=entry["tags"],
         schedules=list(_schedules(entry, _switched_on(client, f"{flow.name}/{entry['name']}"))),
         parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
