@@ -58,6 +58,9 @@ class TextSource(Strict):
     near_duplicates: Literal["drop", "keep"] = setting(
         "drop", "Near-duplicate removal; keep is for templated text whose likeness is wanted."
     )
+    quality: Literal["drop", "keep"] = setting(
+        "drop", "Quality filters of the corpus; keep is for text that they are not made for, such as short answers."
+    )
     split: Literal["hash", "train", "heldout"] = setting(
         "hash", "Side the documents go to: by content hash with corpus.heldout as the share, or all to one side."
     )

@@ -93,7 +93,8 @@ def clean_batch(documents: list[Document], source: TextSource, tools: Tools, cou
     """Decide on each document, and measure those that stay. Texts may change: lines removed, numbers masked."""
     config, screen = tools.plan.config, tools.screen
     reasons: list[str | None] = [screen.language(document, source.language) for document in documents]
-    _filter(documents, reasons, tools)
+    if source.quality == "drop":
+        _filter(documents, reasons, tools)
     if tools.index is not None:
         _decontaminate(documents, reasons, tools.index, count)
     for place, document in enumerate(documents):

@@ -173,6 +173,12 @@ def test_sources_that_keep_near_duplicates_lose_only_exact_ones(build) -> None:
     assert metrics["kept"] == 2
 
 
+def test_a_source_may_be_kept_from_the_quality_filters(build) -> None:
+    rows = [{"id": "short", "text": "42."}, {"id": "long", "text": prose(1)}]
+    assert rejected(build(rows, name="dropped")[0]) == {"short": ("too_short", None)}
+    assert rejected(build(rows, name="kept", source={"quality": "keep"})[0]) == {}
+
+
 @pytest.mark.parametrize(("pii", "kept", "masked"), [("mask", 3, 1), ("drop", 2, 0), ("keep", 3, 0)])
 def test_pii_setting(build, pii: str, kept: int, masked: int) -> None:
     rows = [
