@@ -57,14 +57,16 @@ class Catalogue:
             rows.append(np.arange(len(table), dtype=np.int64))
             sources.append(np.full(len(table), plan.job_sources[number], dtype=np.int64))
         joined = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+        del tables, table  # else every document stands in memory twice
         source = np.concatenate(sources)
         order = _order(joined, source)
-        table = joined.take(pa.array(order)).combine_chunks()
+        table = joined.drop_columns(["tie"]).take(pa.array(order)).combine_chunks()
+        del joined
         reasons, reason = _codes(table["reason"])
         table, repeated = _own_ids(table, source[order])
         return cls(
             plan,
-            table.drop_columns(["reason", "tie"]),
+            table.drop_columns(["reason"]),
             np.concatenate(shards)[order],
             np.concatenate(rows)[order],
             source[order],

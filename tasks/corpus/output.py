@@ -12,7 +12,7 @@ from tasks.corpus.plan import Plan, Report
 from tasks.corpus.work import Int64, RowReader
 from tasks.corpus_shards import SCHEMA
 
-SHARD_BYTES = 32_000_000  # of text; a longer document is a shard by itself
+SHARD_BYTES = 16_000_000  # of text; a longer document is a shard by itself
 FOLDER, TARGET = "outputs", b"target"
 REJECTS = pa.schema([(name, pa.string()) for name in ("id", "text", "source", "reason", "duplicate_of")])
 WHERE = ("shard", "start", "text_bytes", "metadata_bytes")

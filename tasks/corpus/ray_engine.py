@@ -1,5 +1,6 @@
 """Runs the jobs of a plan as Ray core tasks, on this machine or a cluster that shares the working folder."""
 
+import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,8 @@ class Ray:
 
     def __init__(self, address: str | None) -> None:
         """Raises BadConfig when Ray is not installed or does not answer."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # its 30 s are short on a loaded machine
         try:
             import ray
         except ImportError as error:
