@@ -1,6 +1,7 @@
 """Candidates ranked by people: the sheet that is given out, and the reading of what comes back."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,9 @@ def _read(row: dict[str, Any] | None, error: str, answers: dict[str, set[str]], 
     return item
 
 
-def prompts_ranked(items: Iterable[RankedPrompt]) -> int:
-    """Different prompts with a ranking: what a target counts."""
-    return len({item.prompt_key for item in items})
+def prompts_ranked(items: Iterable[RankedPrompt], overlap: int = 1) -> int:
+    """Different prompts with so many rankings: what a target counts."""
+    rankings: Counter[str] = Counter()
+    for item in items:
+        rankings[item.prompt_key] += len(item.ranks)
+    return sum(count >= overlap for count in rankings.values())
