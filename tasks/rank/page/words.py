@@ -42,8 +42,8 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "welcome": {"en": "Welcome, {name}", "zh": "欢迎，{name}"},
     "explain": {
-        "en": "You will see a prompt and several answers to it. Give every answer a rank: 1 is the best, equal ones are "
-        "ties. You do not see which model wrote an answer, and everybody sees them in another order. What you "
+        "en": "You will see a prompt and several answers to it. Give every answer a rank: 1 is the best, equal ones "
+        "are ties. You do not see which model wrote an answer, and everybody sees them in another order. What you "
         "save is kept at once; you may close the page and come back with the same link.",
         "zh": "您会看到一个提示和若干回答。请给每个回答一个名次：1 为最好，名次相同即并列。页面不显示回答来自哪个模型，"
         "每个人看到的顺序也不同。每次保存立即生效；可以随时关闭页面，用同一链接再回来。",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ranking_people import Person
 from ranking_server import DESK, make_page
+from ranking_sheet import MakeSheet
 from starlette.testclient import TestClient
 
 from tasks.candidate_rows import Candidates
