@@ -27,8 +27,7 @@ def _citation(codes, place, high, flags, citations, citation_ends):  # type: ign
     if end < high and codes[end] == CLOSE:
         return end + 1 - place
     begin = 0
-    for which in range(len(citation_ends)):
-        stop = citation_ends[which]
+    for stop in citation_ends:
         if place + stop - begin <= high:
             same = True
             for offset in range(stop - begin):
@@ -77,19 +76,12 @@ def _without_citations(codes, low, high, flags, citations, citation_ends, kept, 
 
 
 @compiled
-def _among(stops, code):  # type: ignore[no-untyped-def]
-    for stop in range(len(stops)):
-        if stops[stop] == code:
-            return True
-    return False
-
-
-@compiled
 def _ends_well(kept, low, high, stops):  # type: ignore[no-untyped-def]
-    """Whether kept[low:high] ends in one of the stops, and not in three dots."""
+    """Whether kept[low:high] ends in one of the stops (sorted), and not in three dots."""
     if high == low:
         return False
-    if not _among(stops, kept[high - 1]):
+    found = np.searchsorted(stops, kept[high - 1])
+    if found == len(stops) or stops[found] != kept[high - 1]:
         return False
     dots = high - low >= 3 and kept[high - 1] == DOT and kept[high - 2] == DOT and kept[high - 3] == DOT
     return not dots
@@ -110,14 +102,6 @@ def _words(codes, low, high, flags):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _has_curly(codes, low, high):  # type: ignore[no-untyped-def]
-    found = False
-    for place in range(low, high):
-        found |= codes[place] == CURLY
-    return found
-
-
-@compiled
 def _stripped(codes, low, high, flags):  # type: ignore[no-untyped-def]
     while low < high and flags[codes[low]] & SPACE:
         low += 1
@@ -129,7 +113,7 @@ def _stripped(codes, low, high, flags):  # type: ignore[no-untyped-def]
 @compiled
 def clean_lines(  # type: ignore[no-untyped-def]
     codes, starts, flags, wanted, unspaced, rules, ends, ends_unspaced, phrases, phrase_ends, phrase_kinds,
-    first, citations, citation_ends, kept, line_starts, bounds, verdicts
+    citations, citation_ends, kept, line_starts, bounds, verdicts
 ):  # fmt: skip
     """Write the lines that stay into kept, where they begin into line_starts, and bounds of each text's lines in them.
 
@@ -137,6 +121,12 @@ def clean_lines(  # type: ignore[no-untyped-def]
     whether (1) or not (0) to remove citations, to ask for end punctuation, to look for lorem ipsum, javascript, curly
     brackets, policies. Returns how many lines there are.
     """
+    first = np.zeros(128, dtype=np.bool_)
+    begin = 0
+    for stop in phrase_ends:
+        if phrases[begin] < 128:
+            first[phrases[begin]] = True
+        begin = stop
     longest, fewest, fewest_unspaced = rules[0], rules[1], rules[2]
     line = written = 0
     for document in range(len(starts) - 1):
@@ -159,8 +149,7 @@ def clean_lines(  # type: ignore[no-untyped-def]
                 to = _without_citations(codes, low, high, flags, citations, citation_ends, kept, written)
             else:
                 to = written + high - low
-                for at in range(high - low):
-                    kept[written + at] = codes[low + at]
+                kept[written:to] = codes[low:high]
             if rules[4] and not _ends_well(kept, written, to, stops):
                 continue
             if (high - low < fewest_unspaced) if unspaced[document] else (words < fewest):
@@ -171,7 +160,7 @@ def clean_lines(  # type: ignore[no-untyped-def]
                 break
             if rules[6] and mentions & SCRIPT:
                 continue
-            if rules[7] and _has_curly(kept, written, to):
+            if rules[7] and (kept[written:to] == CURLY).any():
                 verdicts[document] = CURLY_BRACKET
                 break
             if rules[8] and (mentions & POLICY or (unspaced[document] and mentions & POLICY_UNSPACED)):

@@ -26,13 +26,11 @@ BEFORE_DOT, CURRENCY, SENTENCE_END = 1 << 16, 1 << 17, 1 << 18
 SYMBOL, TERMINAL = 1 << 19, 1 << 20  # datatrove's sets
 HOST = 1 << 21  # first and last characters of a host's labels
 DECIMAL = 1 << 22  # what \d matches
-PLAIN = 1 << 23  # letters that no rule for words and sentences asks for
 OF_WORD = 1 << 31  # in `Characters.many`: continues a word
 
 NAMES = {"alpha": ALPHA, "lower": LOWER, "upper": UPPER, "quote": QUOTE, "prefix": PREFIX, "suffix": SUFFIX,
          "infix": INFIX, "before_dot": BEFORE_DOT, "currency": CURRENCY, "sentence_end": SENTENCE_END,
          "symbol": SYMBOL}  # fmt: skip
-RULED = PREFIX | SUFFIX | INFIX | SENTENCE_END | PUNCTUATION | SYMBOL
 
 Table = NDArray[np.uint32]
 
@@ -100,10 +98,7 @@ class Characters:
             for place, one in enumerate(folded, 1):
                 self.many[self.many_count, place] = ord(one) | (OF_WORD if one.isalnum() else 0)
             self.many_count += 1
-        flag |= int(self.flags[code])
-        if flag & LETTER and not flag & RULED:
-            flag |= PLAIN
-        self.flags[code] = flag
+        self.flags[code] |= np.uint32(flag)
 
 
 @cache

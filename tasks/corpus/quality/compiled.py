@@ -1,7 +1,8 @@
-"""How the kernels of this package are compiled; `native.Kernel` keeps what comes out and calls it.
+"""How the kernels of this package are compiled.
 
-The kernels release the GIL, look at one document at a time, take code points, offsets, tables and scratch as
-contiguous arrays, and allocate nothing: so their machine code needs nothing of numba and of Python to run.
+numba's cache looks at the file of the function that is called, and would not see a change of one that it calls in
+another file; so each kernel file holds all that it calls. The kernels release the GIL, look at one document at a time,
+and take code points, offsets and tables as contiguous arrays of one type, so each is compiled once for a machine.
 """
 
 from collections.abc import Callable
@@ -11,5 +12,8 @@ import numba
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile when first called, without numba's counting of references, which is for arrays that are allocated."""
-    return numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+    """Compile once for this machine; without a folder that can be written, once a process."""
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # numba: "cannot cache function: no locator available"
+        return numba.njit(nogil=True, error_model="numpy")(function)

@@ -15,6 +15,9 @@ DOT, ELLIPSIS, PLUS, DOLLAR, COMMA, DEGREE = 0x2E, 0x2026, 0x2B, 0x24, 0x2C, 0xB
 MINUS, EN_DASH, EM_DASH, TILDE = 0x2D, 0x2013, 0x2014, 0x7E
 STAR, CARET, COLON, SLASH, LESS, EQUALS, MORE, AT = 0x2A, 0x5E, 0x3A, 0x2F, 0x3C, 0x3D, 0x3E, 0x40
 QUESTION, HASH, UNDERSCORE, APOSTROPHE, RIGHT_QUOTE = 0x3F, 0x23, 0x5F, 0x27, 0x2019
+RULES = (
+    has.PREFIX | has.SUFFIX | has.INFIX | has.SENTENCE_END | has.PUNCTUATION | has.SYMBOL
+)  # what a run of mere letters has none of
 
 
 @compiled
@@ -226,8 +229,7 @@ def _cut_middle(codes, low, high, flags, cuts, count):  # type: ignore[no-untype
 @compiled
 def _cut_special(pieces, low, cuts, count):  # type: ignore[no-untyped-def]
     """Append the ends of a special case's words."""
-    for which in range(len(pieces)):
-        length = pieces[which]
+    for length in pieces:
         if length:
             low += length
             cuts[count] = low
@@ -314,25 +316,8 @@ def _rejoin(codes, start, count, keys, pieces, splits, cuts, lengths, spare):  #
             spare[written] = cuts[token]
             written += 1
             token += 1
-    for token in range(written):
-        cuts[token] = spare[token]
+    cuts[:written] = spare[:written]
     return written
-
-
-@compiled
-def _special(hashed, length, keys):  # type: ignore[no-untyped-def]
-    """Whether a run of so many characters with this hash is a special case."""
-    return length <= LONGEST and _slot(hashed, keys) >= 0
-
-
-@compiled
-def _ends_word(codes, place, high, flags):  # type: ignore[no-untyped-def]
-    """Whether what stands behind letters, at place, is one mark that splits off, and then white space."""
-    if place + 1 < high and not flags[codes[place + 1]] & has.SPACE:
-        return False
-    if flags[codes[place]] & has.SUFFIX:
-        return True
-    return codes[place] == DOT and (flags[codes[place - 1]] & has.BEFORE_DOT) != 0
 
 
 @compiled
@@ -382,31 +367,22 @@ def split_english(  # type: ignore[no-untyped-def]
                     count, opened = _sentence(count, opened, False, False)
                 continue
             hashed, power = np.uint64(0), np.uint64(1)
-            flag = flags[codes[place]]
-            while flag & has.PLAIN:
+            each, some = np.uint32(has.LETTER), np.uint32(0)
+            while place < high:
+                flag = flags[codes[place]]
+                if flag & has.SPACE:
+                    break
+                each &= flag
+                some |= flag
                 hashed += np.uint64(codes[place] + np.uint32(1)) * power
                 power *= np.uint64(CHARACTER)
                 place += 1
-                flag = flags[codes[place]] if place < high else np.uint32(has.SPACE)
-            letters, mark = place - begin, not flag & has.SPACE
-            if not mark or (letters and _ends_word(codes, place, high, flags)):
-                whole = hashed
-                if mark:
-                    whole += np.uint64(codes[place] + np.uint32(1)) * power
-                if not (_special(hashed, letters, keys) or (mark and _special(whole, letters + 1, keys))):
-                    # Letters alone, or they and a mark at the end, and no special case
-                    words[total], lengths[total], kinds[total] = hashed, letters, NOT_SYMBOL | HAS_LETTER
-                    total += 1
-                    count, opened = _sentence(count, opened, False, False)
-                    if mark:
-                        words[total], flag, kinds[total] = _word(codes, place, place + 1, flags)
-                        lengths[total] = 1
-                        total += 1
-                        count, opened = _sentence(count, opened, flag & has.SENTENCE_END, flag & has.PUNCTUATION)
-                        place += 1
-                    continue
-            while place < high and not flags[codes[place]] & has.SPACE:
-                place += 1
+            if each and not some & RULES and (place - begin > LONGEST or _slot(hashed, keys) < 0):
+                # Letters alone, and no special case: one word
+                words[total], lengths[total], kinds[total] = hashed, place - begin, NOT_SYMBOL | HAS_LETTER
+                total += 1
+                count, opened = _sentence(count, opened, False, False)
+                continue
             tokens = _cut(codes, begin, place, flags, keys, pieces, units, cuts, ends)
             if 1 < tokens <= 60:
                 tokens = _rejoin(codes, begin, tokens, keys, pieces, splits, cuts, ends, spare)

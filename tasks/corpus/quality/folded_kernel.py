@@ -72,12 +72,21 @@ def split_folded(codes, starts, flags, folded, many, words, lengths, bounds):  #
 
 
 @compiled
-def measure(codes, starts, flags, keys, used, out):  # type: ignore[no-untyped-def]
+def measure(codes, starts, flags, out):  # type: ignore[no-untyped-def]
     """out[i]: letters, marks and white space; words between white space, their characters; lines, distinct lines.
 
     Lines are stripped, and blank ones left out.
     """
-    size = len(keys)
+    most = 0
+    for document in range(len(starts) - 1):
+        feeds = 1
+        for place in range(starts[document], starts[document + 1]):
+            feeds += codes[place] == NEW_LINE
+        most = max(most, feeds)
+    size = 16
+    while size < 2 * most:
+        size *= 2
+    keys, used = np.empty(size, dtype=np.uint64), np.full(size, -1, dtype=np.int64)
     for document in range(len(starts) - 1):
         high = starts[document + 1]
         letters = words = characters = lines = distinct = 0
@@ -110,8 +119,16 @@ def measure(codes, starts, flags, keys, used, out):  # type: ignore[no-untyped-d
 
 
 @compiled
-def commonest(words, bounds, size, keys, used, times, counts):  # type: ignore[no-untyped-def]
+def commonest(words, bounds, size, counts):  # type: ignore[no-untyped-def]
     """counts[i]: how often the commonest run of ``size`` words of text i occurs; 0 where a text is shorter."""
+    longest = 0
+    for document in range(len(counts)):
+        longest = max(longest, bounds[document + 1] - bounds[document])
+    slots = 16
+    while slots < 2 * longest:
+        slots *= 2
+    keys, times = np.empty(slots, dtype=np.uint64), np.zeros(slots, dtype=np.int64)
+    used = np.full(slots, -1, dtype=np.int64)
     for document in range(len(counts)):
         low, high = bounds[document], bounds[document + 1]
         fit = 16
@@ -134,20 +151,20 @@ def commonest(words, bounds, size, keys, used, times, counts):  # type: ignore[n
 
 
 @compiled
-def distinct_of(words, bounds, chosen, table, met, counts):  # type: ignore[no-untyped-def]
-    """counts[i]: how many of the chosen words' hashes text i has.
-
-    table: by the top 12 bits of a hash, the first of the chosen (in the order of these bits), -1 for none. met: -1.
-    """
+def distinct_of(words, bounds, chosen, counts):  # type: ignore[no-untyped-def]
+    """counts[i]: how many of the chosen words' hashes (sorted) text i has."""
+    met = np.full(len(chosen), -1, dtype=np.int64)
+    table = np.full(4096, -1, dtype=np.int64)  # by the top bits: whether a search is worth it
+    for hashed in chosen:
+        table[(hashed * np.uint64(MIX)) >> np.uint64(52)] = 1
     for document in range(len(counts)):
         count = 0
         for word in range(bounds[document], bounds[document + 1]):
             hashed = words[word]
-            top = (hashed * np.uint64(MIX)) >> np.uint64(52)
-            at = table[top]
-            while 0 <= at < len(chosen) and (chosen[at] * np.uint64(MIX)) >> np.uint64(52) == top:
-                if chosen[at] == hashed and met[at] != document:
-                    met[at] = document
-                    count += 1
-                at += 1
+            if table[(hashed * np.uint64(MIX)) >> np.uint64(52)] < 0:
+                continue
+            at = np.searchsorted(chosen, hashed)
+            if at < len(chosen) and chosen[at] == hashed and met[at] != document:
+                met[at] = document
+                count += 1
         counts[document] = count

@@ -32,38 +32,29 @@ def _fresh(hashed, keys, used, stamp, mask):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def most_lines(codes, starts):  # type: ignore[no-untyped-def]
-    """Lines of the text that has most."""
+def _table(codes, starts):  # type: ignore[no-untyped-def]
+    """Slots for the lines of any of the texts."""
     most = 0
     for document in range(len(starts) - 1):
         lines = 1
         for place in range(starts[document], starts[document + 1]):
             lines += codes[place] == NEW_LINE
         most = max(most, lines)
-    return most
+    size = 16
+    while size < 2 * most:
+        size *= 2
+    return size
 
 
 @compiled
-def _among(stops, code):  # type: ignore[no-untyped-def]
-    """Whether a character is one of the stops (sorted)."""
-    low, high = 0, len(stops)
-    while low < high:
-        middle = (low + high) // 2
-        if stops[middle] < code:
-            low = middle + 1
-        else:
-            high = middle
-    return low < len(stops) and stops[low] == code
-
-
-@compiled
-def repetition(codes, starts, flags, keys, used, out):  # type: ignore[no-untyped-def]
+def repetition(codes, starts, flags, out):  # type: ignore[no-untyped-def]
     """out[i]: paragraphs, repeated ones and their characters, lines, repeated ones and their characters.
 
     As datatrove: paragraphs of the stripped text between two or more line feeds, lines between one or more.
-    keys, used: scratch of `scratch.table`, as of the other kernels of lines.
     """
-    mask = np.uint64(len(keys) - 1)
+    size = _table(codes, starts)
+    mask = np.uint64(size - 1)
+    keys, used = np.empty(size, dtype=np.uint64), np.full(size, -1, dtype=np.int64)
     for document in range(len(starts) - 1):
         for part in range(2):
             low, high = starts[document], starts[document + 1]
@@ -139,10 +130,12 @@ def symbols(codes, starts, flags, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fineweb(codes, starts, flags, stops, short, keys, used, out):  # type: ignore[no-untyped-def]
+def fineweb(codes, starts, flags, stops, short, out):  # type: ignore[no-untyped-def]
     """out[i]: lines that are not blank, those that end in one of ``stops`` (sorted), those of at most ``short``
     characters, characters of repeated ones, line feeds."""
-    mask = np.uint64(len(keys) - 1)
+    size = _table(codes, starts)
+    mask = np.uint64(size - 1)
+    keys, used = np.empty(size, dtype=np.uint64), np.full(size, -1, dtype=np.int64)
     for document in range(len(starts) - 1):
         begin, high = starts[document], starts[document + 1]
         lines = ended = brief = characters = feeds = 0
@@ -155,7 +148,9 @@ def fineweb(codes, starts, flags, stops, short, keys, used, out):  # type: ignor
             feeds += place < high
             if not blank:
                 lines += 1
-                ended += _among(stops, codes[place - 1])
+                last = codes[place - 1]
+                at = np.searchsorted(stops, last)
+                ended += at < len(stops) and stops[at] == last
                 brief += place - begin <= short
                 if not _fresh(_hash(codes, begin, place), keys, used, document, mask):
                     characters += place - begin

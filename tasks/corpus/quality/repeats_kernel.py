@@ -14,7 +14,7 @@ def _spread(value):  # type: ignore[no-untyped-def]
 
 @compiled
 def _slots(count):  # type: ignore[no-untyped-def]
-    """As `scratch.slots`."""
+    """A power of two of at least twice the entries."""
     size = 16
     while size < 2 * count:
         size *= 2
@@ -33,12 +33,17 @@ def _power(base, exponent):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def top_runs(words, lengths, bounds, wanted, size, gap, keys, used, counts, firsts, top):  # type: ignore[no-untyped-def]
+def top_runs(words, lengths, bounds, wanted, size, gap, top):  # type: ignore[no-untyped-def]
     """top[i]: characters of text i in all occurrences of its commonest run of ``size`` words.
 
     gap: characters between two words of a run, 1 or 0. The first of equally common runs counts; 0 for shorter texts.
-    keys, used: scratch of `scratch.table` for the longest text; counts, firsts: as long.
     """
+    longest = 0
+    for document in range(len(top)):
+        longest = max(longest, bounds[document + 1] - bounds[document])
+    slots = _slots(longest)
+    keys, counts = np.empty(slots, dtype=np.uint64), np.zeros(slots, dtype=np.int32)
+    firsts, used = np.empty(slots, dtype=np.int32), np.full(slots, -1, dtype=np.int32)
     for document in range(len(top)):
         low, high = bounds[document], bounds[document + 1]
         top[document] = 0
@@ -66,16 +71,23 @@ def top_runs(words, lengths, bounds, wanted, size, gap, keys, used, counts, firs
 
 
 @compiled
-def repeated_runs(words, lengths, bounds, wanted, sizes, keys, used, sums, shifts, ends, repeated):  # type: ignore[no-untyped-def]
+def repeated_runs(words, lengths, bounds, wanted, sizes, repeated):  # type: ignore[no-untyped-def]
     """repeated[k, i]: characters of text i in runs of sizes[k] words that stood before.
 
     Runs are compared by their characters without spaces; after a repeated run counting goes on behind it.
     """
-    # sums: hash of the first words' characters; shifts: what divides it by the power that they have; ends: characters
-    for document in range(len(bounds) - 1):
+    texts = len(bounds) - 1
+    longest = 0
+    for document in range(texts):
+        longest = max(longest, bounds[document + 1] - bounds[document])
+    slots = _slots(longest)
+    keys, used = np.empty(slots, dtype=np.uint64), np.full(slots, -1, dtype=np.int64)
+    # Hash of the first words' characters; what divides it by the power that they have; characters
+    sums, shifts = np.empty(longest + 1, dtype=np.uint64), np.empty(longest + 1, dtype=np.uint64)
+    ends = np.empty(longest + 1, dtype=np.int64)
+    for document in range(texts):
         low, high = bounds[document], bounds[document + 1]
-        for which in range(len(sizes)):
-            repeated[which, document] = 0
+        repeated[:, document] = 0
         if not wanted[document]:
             continue
         mask = np.uint64(_slots(high - low) - 1)
