@@ -15,7 +15,8 @@ from tasks.corpus import contamination, report
 from tasks.corpus.catalogue import KEPT, Catalogue
 from tasks.corpus.contamination import Index, build_index
 from tasks.corpus.duplicates import drop_exact, drop_near, save_signatures
-from tasks.corpus.engine import Engine, engine_for
+from tasks.corpus.engine import Engine
+from tasks.corpus.engines import engine_for
 from tasks.corpus.mix import mix, split_heldout
 from tasks.corpus.neardup.cluster import Clusters
 from tasks.corpus.neardup.stored import Stored
