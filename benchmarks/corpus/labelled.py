@@ -21,10 +21,13 @@ def gold_rows(data: str, name: str) -> list[dict[str, Any]]:
 
 
 def peer_python(folder: str, packages: str) -> str:
-    """The interpreter of the peers' own environment; says how to make it when there is none."""
+    """The interpreter of the peers' own environment, which is made, or gets what it lacks, first."""
     python = Path(folder) / "bin" / "python"
     if not python.exists():
-        raise SystemExit(f"no {python}: python -m venv {folder} && {folder}/bin/pip install {packages}")
+        print(f"making the peers' environment in {folder} …", flush=True)
+        subprocess.check_call([sys.executable, "-m", "venv", folder])
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.check_call([*install, *packages.replace('"', "").split()], stdout=sys.stderr)
     return str(python)
 
 

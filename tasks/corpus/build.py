@@ -15,7 +15,9 @@ from tasks.corpus import contamination, report
 from tasks.corpus.catalogue import KEPT, Catalogue
 from tasks.corpus.contamination import Index, build_index
 from tasks.corpus.duplicates import drop_exact, drop_near, save_signatures
-from tasks.corpus.engine import Engine, engine_for
+from tasks.corpus.engine import Engine
+from tasks.corpus.engines import engine_for
+from tasks.corpus.excerpt import excerpt
 from tasks.corpus.mix import mix, split_heldout
 from tasks.corpus.neardup.cluster import Clusters
 from tasks.corpus.neardup.stored import Stored
@@ -184,7 +186,10 @@ def _contamination(plan: Plan, counts: Counts) -> list[dict[str, Any]]:
     """One entry an evaluation set."""
     if plan.contamination is None:
         return []
-    return [asdict(one) for one in contamination.report(Index.load(plan.contamination), counts.found)]
+    sets = [asdict(one) for one in contamination.report(Index.load(plan.contamination), counts.found)]
+    for row in (row for one in sets for row in one["examples"]):
+        row["text"] = excerpt(row["text"], plan.config.phone_region)
+    return sets
 
 
 def _sentence(metrics: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 from tasks.child import failure_class
-from tasks.corpus.engine import Progress, tasks
+from tasks.corpus.engine import Progress
+from tasks.corpus.jobs import TASKS
 from tasks.failures import FAILURES, BadConfig, LostWorker, StageFailure
 
 RETRIES = 2  # of a job whose machine was lost
@@ -74,7 +75,7 @@ def _run(task: str, folder: str, number: int, mark: str) -> dict[str, Any]:
         size = done
 
     try:
-        tasks()[task](Path(folder), number, report)
+        TASKS[task](Path(folder), number, report)
     except Exception as error:
         message = str(error) if isinstance(error, StageFailure) else f"{type(error).__name__}: {error}"
         return {"failure": failure_class(error), "message": message}

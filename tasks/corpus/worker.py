@@ -23,7 +23,7 @@ def main(parent: int) -> None:
     _end_with(parent)
     # Only now: these take a second to import
     from tasks.child import failure_class
-    from tasks.corpus.engine import tasks
+    from tasks.corpus.jobs import TASKS
     from tasks.failures import StageFailure
 
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
@@ -43,7 +43,7 @@ def main(parent: int) -> None:
     for line in sys.stdin:
         job = json.loads(line)
         try:
-            tasks()[job["task"]](Path(job["folder"]), job["number"], report)
+            TASKS[job["task"]](Path(job["folder"]), job["number"], report)
             answer(event="done")
         except Exception as error:
             if not isinstance(error, StageFailure):

@@ -210,7 +210,12 @@ def test_a_parameter_that_no_flow_has_fails_before_anything_runs(worker: Service
     plumbline(worker, "deploy")
     found = worker.client.read_deployment_by_name("align/align")
     run = worker.client.create_flow_run_from_deployment(found.id, parameters={"overridden": []}).id
-    wait_until(lambda: worker.read(run).state.is_final(), 120, "the end of the run")
+
+    def ended() -> bool:
+        state = worker.read(run).state
+        return state is not None and state.is_final()
+
+    wait_until(ended, 120, "the end of the run")
     assert worker.read(run).state_name in ("Failed", "Crashed")
     assert worker.record(run) is None
 

@@ -126,4 +126,6 @@ def _replaced(texts: pa.Array, batch: Batch, where: Mask) -> pa.Array:
     """The texts with those that are marked taken from the batch."""
     import pyarrow.compute as pc
 
-    return pc.if_else(pa.array(where), encoded(batch), texts.cast(pa.large_string()))
+    bits = pa.py_buffer(np.packbits(where, bitorder="little").tobytes())  # pa.array of an array imports pandas
+    mask = pa.Array.from_buffers(pa.bool_(), len(where), [None, bits])
+    return pc.if_else(mask, encoded(batch), texts.cast(pa.large_string()))

@@ -18,7 +18,7 @@ from configs.schema.corpus import CorpusConfig, DedupConfig
 from configs.schema.sources import TextSource
 from tasks.corpus import plan
 from tasks.corpus.build import build_corpus
-from tasks.corpus.engine import Processes, engine_for
+from tasks.corpus.engines import Processes, engine_for
 from tasks.corpus.plan import make_plan
 from tasks.corpus.work import done_shard
 from tasks.failures import BadData, LostWorker

@@ -1,9 +1,10 @@
-"""Words and shingles."""
+"""Words, and how many."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.corpus.words import WORD, is_unspaced, shingle_hashes, words_of
+from tasks.corpus.neardup.texts import from_strings
+from tasks.corpus.words import WORD, count_words, is_unspaced, words_of
 
 
 def test_words_by_hand() -> None:
@@ -18,15 +19,6 @@ def test_quick_paths_find_what_the_pattern_finds(text: str) -> None:
     assert words_of(text) == WORD.findall(text.casefold())
 
 
-def test_short_text_is_one_shingle_and_order_counts() -> None:
-    assert len(shingle_hashes(["a", "b"], 5)) == 1
-    assert len(shingle_hashes([], 5)) == 0
-    assert shingle_hashes(["a", "b"], 5)[0] != shingle_hashes(["b", "a"], 5)[0]
-
-
-@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=30), st.integers(1, 6))
-def test_hashes_are_equal_just_where_word_runs_are(words: list[str], size: int) -> None:
-    width = min(size, len(words))
-    runs = [tuple(words[start : start + width]) for start in range(len(words) - width + 1)]
-    hashes = shingle_hashes(words, size).tolist()
-    assert len(set(zip(runs, hashes, strict=True))) == len(set(runs)) == len(set(hashes))
+def test_counts_are_those_of_the_words() -> None:
+    texts = ["The fox's Straße, 3.5_km!", "我爱GPU训练", "", "один два", "ไทย 1", "a\u00a0b 中-文"]
+    assert count_words(from_strings(texts)).tolist() == [len(words_of(text)) for text in texts]

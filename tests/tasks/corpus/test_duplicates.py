@@ -15,7 +15,7 @@ from configs.schema.corpus import DedupConfig
 from tasks.corpus.catalogue import KEPT, Catalogue
 from tasks.corpus.document import Document, folded_digest
 from tasks.corpus.duplicates import drop_exact, drop_near, save_signatures
-from tasks.corpus.engine import Here
+from tasks.corpus.engines import Here
 from tasks.corpus.neardup.stored import Stored
 from tasks.failures import BadData
 
