@@ -90,7 +90,7 @@ def pick(query: str | None, cookie: str | None, accepted: str) -> str:
     for wanted in (query, cookie):
         if wanted in LANGUAGES:
             return str(wanted)
-    ordered = []
+    ordered: list[tuple[float, int, str]] = []
     for part in accepted.split(","):
         name, _, weight = part.strip().partition(";q=")
         try:
