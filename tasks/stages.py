@@ -76,7 +76,11 @@ def candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: Live) -
     return sample_candidates(config, inputs, out, live)
 
 
-@stage(version=1, makes="rankings", needs={"world": "world", "candidates": "candidates"})
+@stage(
+    version=2,  # each ranking with its annotator and origin, merged by prompt and candidates
+    makes="rankings",
+    needs={"world": "world", "candidates": "candidates"},
+)
 def rank(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
     """Collect rankings of K answers a prompt: from data sets, and of the candidates by a program or by people."""
     from tasks.rank.build import build_rankings

@@ -17,7 +17,15 @@ from tasks.live import Live
 from tasks.rank.people import read_people
 from tasks.rank.ranker import rank_by_program
 from tasks.rank.read import Rejected, read_source
-from tasks.rankings import RankedPrompt, length_baseline, longer_wins, pairs, tied_pairs, write_rankings
+from tasks.rankings import (
+    RankedPrompt,
+    length_baseline,
+    longer_wins,
+    merge_rankings,
+    pairs,
+    tied_pairs,
+    write_rankings,
+)
 
 
 def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
@@ -35,12 +43,12 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
     if config.ranker is not None:
         candidates = read_candidates(inputs.folders["candidates"])
         items, sampled = items + _rank(config, candidates, inputs), count(candidates)
-    unique = list({item.id: item for item in items}.values())
-    train, heldout = split_by_prompt(unique, config.heldout, config.seed or 0)
+    merged, duplicates = merge_rankings(items)
+    train, heldout = split_by_prompt(merged, config.heldout, config.seed or 0)
     write_rankings(out, "train", train)
     write_rankings(out, "heldout", heldout)
     _write_quarantine(out, rejected)
-    report = describe(train, heldout, len(rejected)) | {"duplicates": len(items) - len(unique), "sampled": sampled}
+    report = describe(train, heldout, len(rejected)) | {"duplicates": duplicates, "sampled": sampled}
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return {
         "prompts": report["prompts"],
@@ -109,7 +117,7 @@ def describe(train: list[RankedPrompt], heldout: list[RankedPrompt], rejected: i
         "candidates_per_prompt": {
             str(k): n for k, n in sorted(Counter(len(item.candidates) for item in items).items())
         },
-        "sources": dict(sorted(Counter(item.source for item in items).items())),
+        "origins": dict(sorted(Counter(ranking.origin for item in items for ranking in item.rankings).items())),
         # A ranker who only likes long answers would be right this often; no pair, no share
         "longer_wins": None if math.isnan(longer) else longer,
         "length_baseline": None if math.isnan(baseline) else baseline,

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ def sheet(candidates: Iterable[Candidates]) -> Iterator[str]:
 def returned(items: Iterable[RankedPrompt]) -> Iterator[str]:
     """JSON lines of the rankings as they were accepted, each with its annotator."""
     for item in items:
-        row = {"prompt": _plain(item.prompt), "candidates": item.candidates, "ranks": item.ranks}
-        name = item.source.partition(":")[2]
-        yield json.dumps(row | ({"annotator": name} if name else {}), ensure_ascii=False) + "\n"
+        for ranking in item.rankings:
+            ranks = [rank or None for rank in ranking.ranks]
+            row = {"prompt": _plain(item.prompt), "candidates": item.candidates, "ranks": ranks}
+            name = {"annotator": ranking.annotator} if ranking.annotator else {}
+            yield json.dumps(row | name, ensure_ascii=False) + "\n"
 
 
 def _plain(prompt: Messages) -> str | Messages:
@@ -36,7 +39,7 @@ def _plain(prompt: Messages) -> str | Messages:
 
 
 def read_people(file: Path, candidates: Iterable[Candidates], annotator: str = "") -> list[RankedPrompt]:
-    """Rankings in a filled-in sheet; rows without ranks are not ranked yet. Their source is people:ANNOTATOR.
+    """Rankings in a filled-in sheet; rows without ranks are not ranked yet. Their origin is people.
 
     annotator: of the rows that name none. Raises BadData that names line and reason when a row cannot be read, or
     ranks a prompt or an answer that is not among the candidates.
@@ -69,7 +72,8 @@ def _read(row: dict[str, Any] | None, error: str, answers: dict[str, set[str]], 
     name = row.get("annotator") or annotator
     if not isinstance(name, str):
         raise ValueError(f"`annotator` is not a name: {name!r:.40}")
-    item = next(read_ranking(row, f"people:{name}" if name else "people"))
+    item = next(read_ranking(row, "people"))
+    item = replace(item, rankings=[replace(ranking, annotator=name) for ranking in item.rankings])
     known = answers.get(item.prompt_key)
     if known is None:
         raise ValueError(f"the prompt {item.prompt[-1]['content']!r:.60} is not one of the candidates'")

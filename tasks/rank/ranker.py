@@ -2,13 +2,15 @@
 
 from tasks.candidate_rows import Candidates
 from tasks.failures import BadConfig
-from tasks.rankings import RankedPrompt, ranked_prompt
+from tasks.rankings import RankedPrompt, Ranking, ranked_prompt
 
 
 def rank_by_program(ranker: str, items: list[Candidates]) -> list[RankedPrompt]:
     """One ranking a prompt. A prompt whose answers are all the same gives none and is left out."""
     return [
-        ranked_prompt(item.prompt, item.answers, [rank_answers(ranker, item.text, item.answers)], "sampled")
+        ranked_prompt(
+            item.prompt, item.answers, [Ranking(rank_answers(ranker, item.text, item.answers), origin=ranker)]
+        )
         for item in items
         if len(item.distinct) > 1
     ]

@@ -9,7 +9,7 @@ from typing import Any
 from configs.schema.sources import RankingSource
 from tasks.failures import BadData
 from tasks.formats import read_rows
-from tasks.rankings import Messages, RankedPrompt, ranked_prompt
+from tasks.rankings import Messages, RankedPrompt, Ranking, ranked_prompt
 
 ROLES = ("system", "user", "assistant")  # of the chat template
 _TURN = re.compile(r"\n\n(Human|Assistant):")
@@ -60,7 +60,10 @@ def detect(row: dict[str, Any], where: str) -> str:
 
 
 def read_ranking(row: dict[str, Any], source: str) -> Iterator[RankedPrompt]:
-    """{"prompt": text or messages, "candidates": [text], "ranks": [rank] or one such list an annotator}."""
+    """{"prompt": text or messages, "candidates": [text], "ranks": [rank] or one such list an annotator}.
+
+    The smallest rank is best; null is a candidate that was not ranked.
+    """
     candidates, ranks = row.get("candidates"), row.get("ranks")
     if not isinstance(candidates, list) or not all(isinstance(text, str) for text in candidates):
         raise ValueError("`candidates` is not a list of texts")
@@ -70,9 +73,9 @@ def read_ranking(row: dict[str, Any], source: str) -> Iterator[RankedPrompt]:
     for ranking in rankings:
         if not isinstance(ranking, list) or len(ranking) != len(candidates):
             raise ValueError(f"{len(candidates)} candidates, but ranks {ranking!r}")
-        if not all(isinstance(rank, int) and not isinstance(rank, bool) for rank in ranking):
+        if not all(rank is None or (isinstance(rank, int) and not isinstance(rank, bool)) for rank in ranking):
             raise ValueError(f"ranks {ranking!r} are not whole numbers")
-    yield ranked_prompt(_prompt(row.get("prompt")), candidates, rankings, source)
+    yield ranked_prompt(_prompt(row.get("prompt")), candidates, [Ranking.of(r, origin=source) for r in rankings])
 
 
 def _prompt(prompt: Any) -> Messages:
@@ -101,7 +104,7 @@ def read_hh(row: dict[str, Any], source: str) -> Iterator[RankedPrompt]:
         raise ValueError(f"the last reply of {'chosen' if not texts[0] else 'rejected'} is empty")
     if any(not turn["content"] for turn in chosen[:-1]):
         raise ValueError("a turn of the prompt is empty")
-    yield ranked_prompt(chosen[:-1], texts, [[1, 2]], source)
+    yield ranked_prompt(chosen[:-1], texts, [Ranking([1, 2], origin=source)])
 
 
 def transcript(text: Any, key: str) -> Messages:
@@ -136,7 +139,7 @@ def read_oasst(row: dict[str, Any], source: str) -> Iterator[RankedPrompt]:
         ranked = [reply for reply in replies if reply.get("role") == "assistant" and isinstance(reply.get("rank"), int)]
         if path[-1]["role"] == "user" and len(ranked) >= 2:
             texts, ranks = [reply["text"] for reply in ranked], [reply["rank"] for reply in ranked]
-            yield ranked_prompt(path, texts, [ranks], source)
+            yield ranked_prompt(path, texts, [Ranking.of(ranks, origin=source)])
 
 
 def _replies(node: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,14 +1,14 @@
 """Ranked prompts as tensors: each candidate encoded once, a step's prompts padded together."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from tasks.models import pad_batch
-from tasks.rankings import RankedPrompt
+from tasks.rankings import RankedPrompt, Ranking
 from tasks.scoring import Conversation, encode_answer
 
 
@@ -74,10 +74,11 @@ def collate(prompts: list[EncodedPrompt], pad_id: int) -> RankBatch:
 def shuffled_ranks(items: list[RankedPrompt], seed: int) -> list[RankedPrompt]:
     """The control: the same prompts, candidates and ranks, but each ranking handed out at random."""
     rng = random.Random(f"{seed}:shuffled labels")
-    return [
-        RankedPrompt(i.prompt, i.candidates, [rng.sample(ranking, len(ranking)) for ranking in i.ranks], i.source)
-        for i in items
-    ]
+
+    def shuffled(ranking: Ranking) -> Ranking:
+        return replace(ranking, ranks=rng.sample(ranking.ranks, len(ranking.ranks)))
+
+    return [replace(item, rankings=[shuffled(ranking) for ranking in item.rankings]) for item in items]
 
 
 def step_prompts(step: int, prompts: int, per_step: int, seed: int) -> list[int]:

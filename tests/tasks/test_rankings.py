@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from tasks.failures import BadData
 from tasks.rankings import (
     RankedPrompt,
+    Ranking,
     length_baseline,
     longer_wins,
+    merge_rankings,
     pair_accuracy,
     pairs,
     ranked_prompt,
@@ -27,7 +29,7 @@ rankings = st.lists(st.integers(1, 5), min_size=1, max_size=8)
 
 
 def item(ranks: list[list[int]], texts: list[str]) -> RankedPrompt:
-    return RankedPrompt(ASK, texts, ranks, "test")
+    return RankedPrompt(ASK, texts, [Ranking(ranking, origin="test") for ranking in ranks])
 
 
 def test_k_10_has_45_pairs() -> None:
@@ -70,29 +72,70 @@ def test_length_baseline_takes_the_better_rule() -> None:
 
 
 def test_identical_candidates_are_merged_at_the_better_rank() -> None:
-    found = ranked_prompt(ASK, ["x", "y", "x", "z"], [[4, 2, 1, 9]], "test")
+    ranking = Ranking([4, 2, 1, 9], ratings=[0.1, 0.2, 0.3, 0.4], shown=[3, 2, 1, 0], axes={"honest": [1, None, 3, 4]})
+    found = ranked_prompt(ASK, ["x", "y", "x", "z"], [ranking, Ranking([1, 2, 0, 0])], ["a", "b", "a", "c"])
     assert found.candidates == ["x", "y", "z"]
-    assert found.ranks == [[1, 2, 3]]
+    assert found.models == ["a", "b", "c"]
+    assert found.ranks == [[1, 2, 3], [1, 2, 0]]
+    first = found.rankings[0]
+    assert (first.ratings, first.shown, first.axes) == ([0.3, 0.2, 0.4], [1, 2, 0], {"honest": [3, None, 4]})
 
 
 def test_ranks_are_counted_from_one_without_gaps() -> None:
-    assert ranked_prompt(ASK, ["a", "b", "c"], [[0, 7, 0]], "test").ranks == [[1, 2, 1]]
+    assert Ranking.of([0, 7, 0]).ranks == [1, 2, 1]
+    assert Ranking.of([-1.5, None, 3]).ranks == [1, 0, 2]
+    assert ranked_prompt(ASK, ["a", "b", "c"], [Ranking([3, 0, 9])]).ranks == [[1, 0, 2]]
+
+
+def test_what_is_not_ranked_gives_no_pair() -> None:
+    assert pairs([2, 0, 1, 0]) == [(2, 0)]
+    assert tied_pairs([0, 0, 1, 1]) == 1
+
+
+def test_annotators_of_the_same_candidates_are_merged_whatever_their_order() -> None:
+    ann = RankedPrompt(ASK, ["a", "b", "c"], [Ranking([1, 2, 3], "ann", "people", shown=[2, 0, 1])])
+    bo = RankedPrompt(ASK, ["c", "a", "b"], [Ranking([3, 1, 2], "bo", "people", shown=[0, 1, 2])])
+    judge = RankedPrompt(ASK, ["a", "b", "c"], [Ranking([1, 2, 3], origin="judge:m")])
+    other = RankedPrompt(ASK, ["a", "b"], [Ranking([1, 2], "ann", "people")])
+    items, left_out = merge_rankings([ann, bo, other, judge, judge])
+    assert left_out == 1
+    assert [item.candidates for item in items] == [["a", "b", "c"], ["a", "b"]]
+    # Equal rankings by two people, and by a judge, are three; bo's are turned to ann's order of the candidates
+    assert items[0].ranks == [[1, 2, 3]] * 3
+    assert items[0].rankings[1].shown == [1, 2, 0]
+    assert [(r.annotator, r.origin) for r in items[0].rankings] == [
+        ("ann", "people"),
+        ("bo", "people"),
+        ("", "judge:m"),
+    ]
+
+
+def test_the_last_ranking_of_an_annotator_counts() -> None:
+    again = [RankedPrompt(ASK, ["a", "b"], [Ranking(ranks, "ann", "people")]) for ranks in ([1, 2], [2, 1])]
+    items, left_out = merge_rankings(again)
+    assert (items[0].ranks, left_out) == ([[2, 1]], 1)
+
+
+def test_unlike_rankings_without_a_name_are_all_kept() -> None:
+    items, left_out = merge_rankings([item([[1, 2]], ["a", "b"]), item([[2, 1], [1, 2]], ["a", "b"])])
+    assert (items[0].ranks, left_out) == ([[1, 2], [2, 1]], 1)
 
 
 def test_one_distinct_candidate_is_refused() -> None:
     with pytest.raises(ValueError, match="1 different candidates"):
-        ranked_prompt(ASK, ["a", "a"], [[1, 2]], "test")
+        ranked_prompt(ASK, ["a", "a"], [Ranking([1, 2])])
 
 
 def test_parquet_round_trip_same_bytes(tmp_path: Path) -> None:
-    items = [item([[1, 2], [2, 1]], ["a", "嗯"]), item([[1, 1, 2]], ["", "b", "c"])]
+    full = Ranking([1, 0, 2], "ann", "people", [0.5, 0.1, 0.2], [2, 1, 0], True, {"honest": [1, None, 5]}, "嗯", 1.5)
+    items = [item([[1, 2], [2, 1]], ["a", "嗯"]), RankedPrompt(ASK, ["", "b", "c"], [full], ["m", "n", "m"])]
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         write_rankings(tmp_path / name, "train", items)
     assert read_rankings(tmp_path / "one", "train") == items
     assert (tmp_path / "one/train.parquet").read_bytes() == (tmp_path / "two/train.parquet").read_bytes()
     columns = pq.read_schema(tmp_path / "one/train.parquet").names
-    assert columns == ["id", "prompt", "candidates", "ranks", "source"]
+    assert columns == ["id", "prompt", "candidates", "models", "rankings"]
 
 
 def test_bad_artifacts_are_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tasks.live import Live
 from tasks.rank.build import build_rankings
 from tasks.rank.desk import Desk, TooFew
 from tasks.rank.people import prompts_ranked, read_people, returned, sheet
-from tasks.rankings import read_rankings
+from tasks.rankings import Ranking, read_rankings
 
 CANDIDATES = [Candidates(user(f"q{n}"), ["a", "b", "b", f"c{n}"], 0) for n in range(4)]
 CANDIDATES.append(Candidates(user("alone"), ["same", "same"], 0))
@@ -51,7 +51,7 @@ def test_the_sheet_asks_for_each_different_answer_once() -> None:
 
 def test_ranked_rows_come_back_and_the_others_are_not_there_yet(fill: Fill) -> None:
     items = read_people(fill(2, row3={"ranks": [None, None, None]}), CANDIDATES, "ann")
-    assert [(item.ranks, item.source) for item in items] == [([[2, 1, 2]], "people:ann")] * 2
+    assert [item.rankings for item in items] == [[Ranking([2, 1, 2], "ann", "people")]] * 2
     assert prompts_ranked(items * 2) == 2
 
 
@@ -151,6 +151,6 @@ def test_the_stage_reads_what_people_ranked(fill: Fill, tmp_path: Path) -> None:
     inputs = Inputs(folders={"candidates": tmp_path}, sources={"given": [fill(4, row0={"annotator": "bo"})]})
     assert build_rankings(config, inputs, out, Live(work))["prompts"] == 4
     items = read_rankings(out, "train") + read_rankings(out, "heldout")
-    assert {item.source for item in items} == {"people", "people:bo"}
+    assert {ranking.annotator for item in items for ranking in item.rankings} == {"", "bo"}
     with pytest.raises(BadConfig, match=r"rank\.people\.path is empty"):
         build_rankings(RankConfig(ranker="people", seed=0), inputs, out, Live(work))

@@ -14,7 +14,7 @@ from tasks.failures import BadData
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.rank.build import build_rankings, split_by_prompt
-from tasks.rankings import RankedPrompt, read_rankings
+from tasks.rankings import RankedPrompt, Ranking, read_rankings
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -44,7 +44,7 @@ def test_counts_add_up(tmp_path: Path) -> None:
     report = json.loads((out / "report.json").read_text())
     assert report["candidates_per_prompt"] == {"3": 20}
     assert (report["tied_pairs"], report["duplicates"], report["longer_wins"]) == (20, 1, 0.0)
-    assert report["sources"] == {"r.jsonl": 20}
+    assert report["origins"] == {"r.jsonl": 20}
     quarantine = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
     assert [(row["file"], row["line"]) for row in quarantine] == [("r.jsonl", 22), ("r.jsonl", 23)]
     assert quarantine[1]["error"].startswith("1 different candidates")
@@ -71,7 +71,7 @@ prompts = st.lists(st.integers(0, 30).map(str), min_size=2, max_size=60)
 @given(prompts, st.floats(0.01, 0.99), st.randoms(use_true_random=False))
 def test_a_prompt_is_on_one_side_only(names: list[str], share: float, random: Any) -> None:
     items = [
-        RankedPrompt([{"role": "user", "content": name}], [str(at), "b"], [[1, 2]], "s")
+        RankedPrompt([{"role": "user", "content": name}], [str(at), "b"], [Ranking([1, 2])])
         for at, name in enumerate(names)
     ]
     if len(set(names)) < 2:

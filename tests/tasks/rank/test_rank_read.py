@@ -11,7 +11,7 @@ import pytest
 from configs.schema.sources import RankingSource
 from tasks.failures import BadData
 from tasks.rank.read import Rejected, detect, read_hh, read_oasst, read_ranking, read_source
-from tasks.rankings import RankedPrompt
+from tasks.rankings import RankedPrompt, Ranking
 
 H, A = "\n\nHuman: ", "\n\nAssistant: "
 
@@ -25,7 +25,9 @@ def read(tmp_path: Path, rows: list[Any], format: str = "auto") -> list[RankedPr
 def test_one_and_several_annotators() -> None:
     row: dict[str, Any] = {"prompt": "Why?", "candidates": ["a", "b", "c"], "ranks": [2, 1, 2]}
     found = next(read_ranking(row, "f"))
-    assert found == RankedPrompt([{"role": "user", "content": "Why?"}], ["a", "b", "c"], [[2, 1, 2]], "f")
+    assert found == RankedPrompt(
+        [{"role": "user", "content": "Why?"}], ["a", "b", "c"], [Ranking([2, 1, 2], origin="f")]
+    )
     assert next(read_ranking({**row, "ranks": [[1, 2, 3], [3, 2, 1]]}, "f")).ranks == [[1, 2, 3], [3, 2, 1]]
 
 

@@ -13,7 +13,7 @@ from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.rank.build import build_rankings
 from tasks.rank.ranker import rank_answers, rank_by_program
-from tasks.rankings import read_rankings
+from tasks.rankings import Ranking, read_rankings
 
 PROMPT = "Write a happy story about a fox and a bell."
 
@@ -39,7 +39,7 @@ def test_rubric_refuses_other_prompts() -> None:
 def test_prompts_with_one_answer_give_no_ranking() -> None:
     items = [Candidates(user("a"), ["x", "x", "x"], 0), Candidates(user("b"), ["xx", "y", "xx"], 0)]
     (ranked,) = rank_by_program("shortest", items)
-    assert (ranked.candidates, ranked.ranks, ranked.source) == (["xx", "y"], [[2, 1]], "sampled")
+    assert (ranked.candidates, ranked.rankings) == (["xx", "y"], [Ranking([2, 1], origin="shortest")])
 
 
 def test_the_stage_ranks_candidates_beside_data_sets(tmp_path: Path) -> None:
@@ -51,6 +51,6 @@ def test_the_stage_ranks_candidates_beside_data_sets(tmp_path: Path) -> None:
     found = build_rankings(config, Inputs(folders={"candidates": tmp_path}), out, Live(work))
     assert (found["prompts"], found["candidates_sampled"]) == (6, 18)
     items = read_rankings(out, "train") + read_rankings(out, "heldout")
-    assert all(item.ranks == [[2, 1]] and item.source == "sampled" for item in items)
+    assert all(item.rankings == [Ranking([2, 1], origin="shortest")] for item in items)
     report = json.loads((out / "report.json").read_text())
     assert report["sampled"] == {"prompts": 6, "answers": 18, "distinct": 12, "alone": 0}

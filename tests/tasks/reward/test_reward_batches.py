@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.chat import user
-from tasks.rankings import RankedPrompt
+from tasks.rankings import RankedPrompt, Ranking
 from tasks.reward.batches import EncodedPrompt, collate, shuffled_ranks, step_prompts
 from tasks.scoring import Conversation
 
@@ -42,7 +42,7 @@ def test_epochs_have_different_orders() -> None:
 
 
 def test_shuffling_keeps_everything_but_the_order_of_ranks() -> None:
-    items = [RankedPrompt(user(f"q{n}"), ["a", "b", "c"], [[1, 2, 2]], "s") for n in range(90)]
+    items = [RankedPrompt(user(f"q{n}"), ["a", "b", "c"], [Ranking([1, 2, 2])]) for n in range(90)]
     shuffled = shuffled_ranks(items, 0)
     assert all(sorted(item.ranks[0]) == [1, 2, 2] for item in shuffled)
     assert [item.candidates for item in shuffled] == [item.candidates for item in items]

@@ -20,7 +20,7 @@ from tasks.chat import load_tokenizer, user
 from tasks.failures import BadData, Diverged, LostWorker
 from tasks.inputs import Inputs
 from tasks.live import Live
-from tasks.rankings import RankedPrompt, pair_accuracy, read_rankings, write_rankings
+from tasks.rankings import RankedPrompt, Ranking, pair_accuracy, read_rankings, write_rankings
 from tasks.reward.model import build_reward_model, make_trainable
 from tasks.scoring import encode_answer, load_reward, reward_scores
 
@@ -34,7 +34,7 @@ def toy(count: int, first: int = 0) -> list[RankedPrompt]:
     items = []
     for n in range(first, first + count):
         order = orders[n % 4]
-        items.append(RankedPrompt(user(f"q{n}"), [texts[at] for at in order], [[4 - at for at in order]], "toy"))
+        items.append(RankedPrompt(user(f"q{n}"), [texts[at] for at in order], [Ranking([4 - at for at in order])]))
     return items
 
 
@@ -116,7 +116,7 @@ def test_shuffled_labels_teach_nothing(run: Run, tmp_path: Path) -> None:
     for side, count in (("train", 96), ("heldout", 48)):
         texts = [["".join(rng.choices("abcd", k=6)) for _ in range(4)] for _ in range(count)]
         ranks = [[1 + 6 - text.count("a") for text in row] for row in texts]
-        items = [RankedPrompt(user(f"{side}{n}"), texts[n], [ranks[n]], "toy") for n in range(count)]
+        items = [RankedPrompt(user(f"{side}{n}"), texts[n], [Ranking(ranks[n])]) for n in range(count)]
         write_rankings(many, side, items)  # type: ignore[arg-type]
     straight, _ = run("straight", "work-straight", epochs=2, folders={"rankings": many})
     assert straight["pair_accuracy"] > 0.85
@@ -200,7 +200,7 @@ def test_only_ties_are_bad_data(run: Run, tmp_path: Path) -> None:
     tied = tmp_path / "tied"
     tied.mkdir()
     write_rankings(tied, "train", toy(4))
-    write_rankings(tied, "heldout", [RankedPrompt(user("q"), ["a", "b"], [[1, 1]], "toy")])
+    write_rankings(tied, "heldout", [RankedPrompt(user("q"), ["a", "b"], [Ranking([1, 1])])])
     with pytest.raises(BadData, match=r"heldout\.parquet holds no pair"):
         run(folders={"rankings": tied})
 
