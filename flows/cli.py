@@ -152,6 +152,26 @@ def resume(
 
 
 @app.command()
+def rank(
+    run: RunArg = None,
+    annotator: Annotated[
+        list[str] | None, typer.Option("--annotator", "-a", help="Who ranks; once for each. Their links are printed.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65535)] = 4300,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Address of a proxy in front of it; PLUMBLINE_RANK_URL by default.")
+    ] = None,
+) -> None:
+    """Open the page on which people rank the candidates of a run that waits; then it goes on by itself."""
+    from flows.engine import prepare_environment
+
+    prepare_environment(quiet=True)
+    from flows.rank_page import rank as open_page
+
+    open_page(run, annotator or [], port, url)
+
+
+@app.command()
 def report(
     run: RunArg = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
