@@ -15,9 +15,9 @@ from tasks.ppo.advantages import explained_variance, gae, whiten
 from tasks.ppo.experience import Experience
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
-from tasks.ppo.randomness import permutation
 from tasks.ppo.rollout import lay_out, read_all
 from tasks.ppo.update import update
+from tasks.randomness import permutation
 
 BATCH = 6
 CONFIG = PPOConfig(
