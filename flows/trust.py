@@ -35,7 +35,9 @@ def print_trust(what: str | None, form: str, as_json: bool) -> None:
         console.print(told, markup=False, soft_wrap=True)
     for one in report["cycles"]["examples"][:SHOWN]:
         ring = " > ".join(repr(text[:30]) for text in [*one["candidates"], one["candidates"][0]])
-        console.print(f"cycle: {one['prompt'][:40]!r}: {ring} ({', '.join(one['votes'])})", markup=False, soft_wrap=True)
+        console.print(
+            f"cycle: {one['prompt'][:40]!r}: {ring} ({', '.join(one['votes'])})", markup=False, soft_wrap=True
+        )
     if not report["annotators"]:
         console.print("no annotator is named: nothing can be said of single ones")
 
@@ -54,7 +56,9 @@ def _of_run(name: str | None) -> dict[str, Any]:
     record = find_run(name)
     file = open_run_artifact(record, "rank") / "trust.json"
     if not file.is_file():
-        raise BadConfig(f"run {record.run} made its rankings before there were trust reports; plumbline rerun makes one")
+        raise BadConfig(
+            f"run {record.run} made its rankings before there were trust reports; plumbline rerun makes one"
+        )
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 

@@ -51,7 +51,9 @@ def simulate(seed: int, case: tuple[float, float, float, float], overlap: int, p
     """Blocks of prompts until annotator "0", the one in question, has VOTES votes."""
     rng = random.Random(seed)
     others, own, reverse, at_random = case
-    upside_down = {n for start in range(0, VOTES, 10) for n in rng.sample(range(start, start + 10), round(10 * reverse))}
+    upside_down = {
+        n for start in range(0, VOTES, 10) for n in rng.sample(range(start, start + 10), round(10 * reverse))
+    }
     blocks, mine = [], 0
     while mine < VOTES:
         size = rng.randint(4, 10)
@@ -116,8 +118,11 @@ def main() -> None:
             row = {"case": name, "overlap": overlap} | measure(given.runs, case, overlap)
             rows.append(row)
             if not given.json:
-                print(f"{name:50} {overlap} a prompt  flagged {row['flagged']:6.1%}  votes {row['median_votes']:4.0f} "
-                      f"(most {row['most_votes']})  others {row['others_flagged']:.1%}", flush=True)
+                print(
+                    f"{name:50} {overlap} a prompt  flagged {row['flagged']:6.1%}  votes {row['median_votes']:4.0f} "
+                    f"(most {row['most_votes']})  others {row['others_flagged']:.1%}",
+                    flush=True,
+                )
     wrong = sum(honest_report(seed) > 0 for seed in range(given.runs)) / given.runs
     if given.json:
         print(json.dumps({"cases": rows, "honest_reports_that_flag": wrong}))

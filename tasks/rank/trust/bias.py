@@ -78,10 +78,10 @@ def longer_share(rankings: Iterable[tuple[RankedPrompt, Ranking]]) -> Share:
     hits: defaultdict[str, float] = defaultdict(float)
     totals: defaultdict[str, float] = defaultdict(float)
     for item, ranking in rankings:
-        sizes = [len(text) for text in item.candidates]
+        sizes, key = [len(text) for text in item.candidates], item.prompt_key
         for better, worse in pairs(ranking.ranks):
-            hits[item.id] += 0.5 if sizes[better] == sizes[worse] else float(sizes[better] > sizes[worse])
-            totals[item.id] += 1
+            hits[key] += 0.5 if sizes[better] == sizes[worse] else float(sizes[better] > sizes[worse])
+            totals[key] += 1
     return grouped_share(list(hits.values()), list(totals.values()))
 
 
@@ -105,5 +105,3 @@ def model_wins(items: Iterable[RankedPrompt]) -> dict[str, Share]:
             totals[model].append(count / 2)
     found = {model: grouped_share(hits[model], totals[model]) for model in totals}
     return dict(sorted(found.items(), key=lambda pair: (-(pair[1].value or 0.0), pair[0])))
-
-

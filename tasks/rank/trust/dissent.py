@@ -6,8 +6,8 @@ the stake by exp(λ·x) / mean of exp(λ·x) over the annotators of the prompt, 
 annotator disagrees with the others. Under the assumption a factor has the mean 1 exactly, whatever the prompt's
 difficulty, so the stake is a test martingale, and reaches 1/α with a probability of at most α, however often one looks
 (Ville 1939; Shafer, "Testing by betting", JRSS A 2021; Ramdas et al., "Game-theoretic statistics and safe anytime-valid
-inference", Statistical Science 2023). The weighted mean over several λ is such a stake again. With N annotators the limit is
-N/α, so the chance that a report accuses anybody who is honest stays below α (Bonferroni).
+inference", Statistical Science 2023). The weighted mean over several λ is such a stake again. With N annotators the
+limit is N/α, so the chance that a report accuses anybody who is honest stays below α (Bonferroni).
 """
 
 import math

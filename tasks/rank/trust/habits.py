@@ -1,8 +1,9 @@
-"""Habits of an annotator who does not look: ties everything, keeps the order shown, clicks too fast, damns everything."""
+"""Habits of an annotator who does not look: ties all, keeps the order shown, hurries, damns all."""
 
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tasks.rank.trust.exact import fisher_above, upper_tail
 from tasks.rankings import Ranking
@@ -39,7 +40,7 @@ class Habits:
                 chance /= count
             self.shown.append(chance)
             ranks = [ranking.ranks[number] for number in places]
-            self.in_order += all(first < second for first, second in zip(ranks, ranks[1:], strict=False))
+            self.in_order += all(first < second for first, second in pairwise(ranks))
         if ranking.seconds is not None:
             self.seconds.append(ranking.seconds)
 
@@ -53,10 +54,12 @@ def complaints(people: Mapping[str, Habits], alpha: float) -> dict[str, list[str
     found: dict[str, list[str]] = {}
     for name, mine in people.items():
         others = [habits for other, habits in people.items() if other != name]
-        tests = (_share("ties", "ties all candidates", mine, others, limit),
-                 _share("all_bad", "marks all candidates as bad", mine, others, limit),
-                 _shown_order(mine, limit),
-                 _too_fast(mine, others, limit))
+        tests = (
+            _share("ties", "ties all candidates", mine, others, limit),
+            _share("all_bad", "marks all candidates as bad", mine, others, limit),
+            _shown_order(mine, limit),
+            _too_fast(mine, others, limit),
+        )
         found[name] = [reason for reason in tests if reason]
     return found
 
@@ -84,7 +87,7 @@ def _shown_order(mine: Habits, limit: float) -> str:
 
 
 def _too_fast(mine: Habits, others: list[Habits], limit: float) -> str:
-    """Far below the others' times: the median below a third of theirs, and more votes below it than a sign test allows."""
+    """Far below the others' times: the median below a third of theirs, and confirmed by a sign test."""
     medians = [statistics.median(other.seconds) for other in others if other.seconds]
     if len(mine.seconds) < FEWEST or not medians:
         return ""

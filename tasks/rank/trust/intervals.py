@@ -1,4 +1,4 @@
-"""Confidence intervals of shares and means whose observations come in groups: the pairs of a prompt are not independent."""
+"""Confidence intervals of shares and means over groups: the pairs of a prompt are not independent."""
 
 import math
 from collections.abc import Sequence

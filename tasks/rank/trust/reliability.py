@@ -38,9 +38,7 @@ def interval(count_V: Matrix) -> Matrix:
     return (place_V[:, None] - place_V[None, :]) ** 2
 
 
-def alpha(
-    prompts: Sequence[Sequence[Sequence[float]]], distance: Callable[[Matrix], Matrix], seed: int
-) -> Alpha:
+def alpha(prompts: Sequence[Sequence[Sequence[float]]], distance: Callable[[Matrix], Matrix], seed: int) -> Alpha:
     """α = 1 − D_observed / D_expected from the coincidences of values in units, units grouped by prompt.
 
     prompts: of each its units, of each unit the values that were given. A unit with one value is left out: it can be

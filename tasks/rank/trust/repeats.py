@@ -17,8 +17,11 @@ def self_consistency(items: Iterable[RankedPrompt]) -> dict[str, Share]:
     seen: set[tuple[str, str]] = set()
     for item in items:
         for ranking in item.rankings:
-            copy = (item.id, repr(sorted(zip(item.candidates, ranking.ranks, strict=True))) + repr(ranking)
-                    .partition("annotator=")[2])
+            copy = (
+                item.id,
+                repr(sorted(zip(item.candidates, ranking.ranks, strict=True)))
+                + repr(ranking).partition("annotator=")[2],
+            )
             if ranking.annotator and copy not in seen:
                 seen.add(copy)
                 votes[ranking.annotator][item.prompt_key].append(_signs(item.candidates, ranking.ranks))
@@ -26,8 +29,12 @@ def self_consistency(items: Iterable[RankedPrompt]) -> dict[str, Share]:
     for name, prompts in sorted(votes.items()):
         hits, totals = [], []
         for given in prompts.values():
-            agreed = [1 - abs(one[pair] - two[pair]) / 2 for n, one in enumerate(given) for two in given[n + 1 :]
-                      for pair in sorted(one.keys() & two.keys())]
+            agreed = [
+                1 - abs(one[pair] - two[pair]) / 2
+                for n, one in enumerate(given)
+                for two in given[n + 1 :]
+                for pair in sorted(one.keys() & two.keys())
+            ]
             hits.append(sum(agreed))
             totals.append(float(len(agreed)))
         if sum(totals):

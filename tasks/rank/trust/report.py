@@ -1,5 +1,6 @@
 """The trust report: everything that is measured on a set of rankings, as plain values for trust.json."""
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
@@ -190,4 +191,4 @@ def _round(value: Any) -> Any:
 
 
 def _finite(value: float) -> float | None:
-    return round(value, 6) if value == value and abs(value) != float("inf") else None
+    return round(value, 6) if math.isfinite(value) else None
