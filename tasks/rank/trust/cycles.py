@@ -46,7 +46,9 @@ def cycles(items: Iterable[RankedPrompt]) -> Cycles:
     prompts: defaultdict[str, list[RankedPrompt]] = defaultdict(list)
     for item in items:
         prompts[item.prompt_key].append(item)
-    hits, totals, examples = [], [], []
+    hits: list[float] = []
+    totals: list[float] = []
+    examples: list[dict[str, object]] = []
     for same in prompts.values():
         if sum(len(item.rankings) for item in same) < 2:
             continue
