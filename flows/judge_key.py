@@ -1,6 +1,7 @@
 """The judge's key: from an environment variable, or from a Prefect secret, into the environment of the rank stage."""
 
 import os
+from typing import Any
 
 from configs.schema.rank import RankConfig
 from tasks.failures import BadConfig
@@ -17,10 +18,10 @@ def lend_key(config: RankConfig) -> None:
     from prefect.blocks.system import Secret
 
     try:
-        value = Secret.load(judge.key_secret, _sync=True).get()  # type: ignore[call-arg]  # added by its decorator
+        secret: Any = Secret.load(judge.key_secret, _sync=True)  # type: ignore[call-arg]  # added by its decorator
     except ValueError as error:
         raise BadConfig(
             f"rank.judge.key_secret={judge.key_secret!r}: no such Prefect secret; make it in the UI under Blocks, or "
             f"set the environment variable {judge.key_env}"
         ) from error
-    os.environ[judge.key_env] = str(value)
+    os.environ[judge.key_env] = str(secret.get())

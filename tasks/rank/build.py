@@ -5,6 +5,7 @@ import json
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tasks.rankings import (
     longer_wins,
     merge_rankings,
     pairs,
+    prompt_key,
     tied_pairs,
     write_rankings,
 )
@@ -89,7 +91,20 @@ def _rank(
             items += found
         else:
             items += rank_by_program(ranker, candidates)
-    return items, measured
+    return _with_models(items, candidates), measured
+
+
+def _with_models(items: list[RankedPrompt], candidates: list[Candidates]) -> list[RankedPrompt]:
+    """The same items with what wrote each candidate. Of equal answers by several models the first one counts."""
+    wrote: dict[tuple[str, str], str] = {}
+    for given in candidates:
+        for text, model in zip(given.answers, given.models, strict=False):
+            wrote.setdefault((prompt_key(given.prompt), text), model)
+    return [
+        replace(item, models=models) if all(models) else item
+        for item in items
+        for models in [[wrote.get((item.prompt_key, text), "") for text in item.candidates]]
+    ]
 
 
 def _by_people(config: RankConfig, candidates: list[Candidates], inputs: Inputs) -> list[RankedPrompt]:

@@ -1,6 +1,7 @@
 """A local causal language model as the judge: which of the letters A and B it holds to be likelier."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer
@@ -37,7 +38,7 @@ class LocalModel:
         if limit is not None and len(ids) > limit:
             raise BadConfig(
                 f"a question to the judge has {len(ids)} tokens, its model {limit} positions; shorten "
-                "rank.judge.prompt or candidates.max_new_tokens, or name a model with a longer context in rank.judge.base"
+                "rank.judge.prompt or candidates.max_new_tokens, or let a model of longer context judge"
             )
         ids_1T = torch.tensor([ids], device=next(self._model.parameters()).device)
         logit_V = self._model(input_ids=ids_1T).logits[0, -1]
@@ -47,7 +48,7 @@ class LocalModel:
     def _encode(self, text: str) -> list[int]:
         if self._tokenizer.chat_template:
             talk = [{"role": "user", "content": text}]
-            found = self._tokenizer.apply_chat_template(talk, add_generation_prompt=True, return_dict=True)
+            found: Any = self._tokenizer.apply_chat_template(talk, add_generation_prompt=True, return_dict=True)
             return list(found["input_ids"])
         return list(self._tokenizer(f"{text}\n\nAnswer:")["input_ids"])
 
