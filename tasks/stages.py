@@ -77,7 +77,7 @@ def candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: Live) -
 
 
 @stage(
-    version=2,  # each ranking with its annotator and origin, merged by prompt and candidates
+    version=3,  # trust.json
     makes="rankings",
     needs={"world": "world", "candidates": "candidates"},
 )
@@ -102,9 +102,9 @@ def reward(config: RewardConfig, inputs: Inputs, out: Path, live: Live) -> Metri
 
 
 @stage(
-    version=1,
+    version=2,  # more columns in the curve
     makes="adapter",
-    needs={"world": "world", "base": "pretrain", "finetuned": "finetune", "reward": "reward"},
+    needs={"world": "world", "corpus": "corpus", "base": "pretrain", "finetuned": "finetune", "reward": "reward"},
     accelerate=True,
 )
 def ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
@@ -135,7 +135,7 @@ def evaluate(config: EvaluateConfig, inputs: Inputs, out: Path, live: Live) -> M
 
 
 @stage(
-    version=2,
+    version=3,  # the section on the rankings
     makes="report",
     needs={
         "corpus": "corpus",

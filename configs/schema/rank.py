@@ -17,6 +17,7 @@ class PeopleConfig(Strict):
         keyed=False,
         ge=1,
     )
+    overlap: int = setting(1, "Annotators who rank the same prompt.", unit="annotators", keyed=False, ge=1)
     deadline_hours: float | None = setting(
         None,
         "Longest wait, from when these candidates were first given out; for ever when empty.",
