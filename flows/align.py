@@ -18,7 +18,7 @@ def align(
     rerun_from: RerunFrom = None,
     force: Force = [],  # noqa: B006
 ) -> ArtifactRef:
-    """Corpus → tokenizer → pretrain → finetune → candidates → rank → reward → PPO → evaluate → report."""
+    """Corpus → tokenizer → pretrain → finetune → candidates → rank → reward → PPO or TRL → evaluate → report."""
     config = read_form(recipe, dials, overrides)
     with open_run(config, rerun_from, force) as run:
         world = stages.world(run, config.world) if config.world else None
@@ -31,7 +31,10 @@ def align(
         ranking = for_rankings(run, config.rank, sampled)
         ranks = stages.rank(run, ranking, world=world, candidates=sampled)
         reward = stages.reward(run, config.reward, base=base, finetuned=chat, rankings=ranks)
-        aligned = stages.ppo(run, config.ppo, **tuned, corpus=corpus, reward=reward)
+        if config.aligner == "ppo":
+            aligned = stages.ppo(run, config.ppo, **tuned, corpus=corpus, reward=reward)
+        else:
+            aligned = stages.trl(run, config.trl, **tuned, rankings=ranks, reward=reward)
         models = {"corpus": corpus, "base": base, "finetuned": chat, "reward": reward, "aligned": aligned}
         scores = stages.evaluate(run, config.evaluate, world=world, **models)
         others = {"tokenizer": tokenizer, "candidates": sampled, "rankings": ranks, "evaluation": scores}

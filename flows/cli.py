@@ -3,9 +3,12 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from configs.schema import AlignConfig
 
 app = typer.Typer(
     name="plumbline",
@@ -96,6 +99,18 @@ def diff(
     from flows.diff import print_diff
 
     print_diff(run, other, as_json)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Runs, or the beginnings of their names.", metavar="RUN RUN …")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put methods of alignment side by side: reward, KL, wins, length, perplexity, steps, seconds, parameters."""
+    from flows.compare import print_comparison
+
+    print_comparison(runs, markdown, as_json)
 
 
 @app.command()
@@ -306,12 +321,10 @@ def _recipe(name: str, changes: list[str] | None):  # type: ignore[no-untyped-de
     return load_recipe(name, changes)
 
 
-def _check_stages(config: object, names: list[str]) -> None:
-    from configs.schema import STAGES
-
+def _check_stages(config: "AlignConfig", names: list[str]) -> None:
     for name in names:
-        if name not in STAGES or getattr(config, name) is None:
-            raise typer.BadParameter(f"{name!r} is not a stage of this recipe; stages: {', '.join(STAGES)}")
+        if name not in config.stages:
+            raise typer.BadParameter(f"{name!r} is not a stage of this recipe; stages: {', '.join(config.stages)}")
 
 
 def main() -> None:

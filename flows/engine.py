@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from configs.schema import STAGES, AlignConfig
+from configs.schema import AlignConfig
+from tasks.failures import BadConfig
 from tasks.run import Listener, Run
 from tasks.stages import BY_NAME, dependents
 
@@ -45,8 +46,10 @@ def open_run(
     from flows.eyes.watch import open_eyes
     from flows.lifeline import Lifeline
 
-    names = [only] if only else [name for name in STAGES if getattr(config, name) is not None]
-    forced = {*force, *(dependents(rerun_from) if rerun_from else ())}
+    names = [only] if only else list(config.stages)
+    for name in (*force, *([rerun_from] if rerun_from else [])):
+        _check_stage(config, name)
+    forced = {*force, *(dependents(rerun_from) if rerun_from else ())} & set(names)
     run = Run.begin(config, names, forced, flow_run=str(flow_run.id) if flow_run.id else None)
     run.listeners.extend(watchers)
     eyes = open_eyes(run)
@@ -73,9 +76,18 @@ def run_single(name: str, config: AlignConfig, force: bool) -> Any:
     from flows.plan import find_inputs
     from flows.waiting import for_rankings
 
+    _check_stage(config, name)
     with open_run(config, force=[name] if force else (), only=name) as run:
         refs = find_inputs(run.store, config, name)
         part = getattr(config, name)
         if name == "rank":
             part = for_rankings(run, part, refs.get("candidates"))
         return BY_NAME[name](run, part, **refs)
+
+
+def _check_stage(config: AlignConfig, name: str) -> None:
+    if name not in config.stages:
+        raise BadConfig(
+            f"{name} is not a stage of recipe {config.name} with align.method={config.align.method}; its stages: "
+            f"{', '.join(config.stages)}"
+        )

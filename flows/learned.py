@@ -37,13 +37,13 @@ def learned(metrics: dict[str, dict[str, Any]]) -> list[str]:
     """One line a stage that measured something, from the metrics of a run."""
     lines = []
     pre, sft, rew = metrics.get("pretrain", {}), metrics.get("finetune", {}), metrics.get("reward", {})
-    ppo, scores = metrics.get("ppo", {}), metrics.get("evaluate", {})
+    aligned, scores = metrics.get("ppo") or metrics.get("trl", {}), metrics.get("evaluate", {})
     if pre.get("perplexity") is not None:
         bound = f" (the text's own bound: {pre['perplexity_bound']:.3f})" if pre.get("perplexity_bound") else ""
         lines.append(f"perplexity, held out        {pre['perplexity_start']:.1f} → {pre['perplexity']:.3f}{bound}")
     if sft.get("instruction_following") is not None:
-        aligned = scores.get("instruction_following_aligned")
-        tail = "" if aligned is None else f" → {aligned:.0%} aligned"
+        share = scores.get("instruction_following_aligned")
+        tail = "" if share is None else f" → {share:.0%} aligned"
         start, end = sft["instruction_following_start"], sft["instruction_following"]
         lines.append(f"instructions followed       {start:.0%} base → {end:.0%} fine-tuned{tail}")
     if rew.get("pair_accuracy") is not None:
@@ -52,11 +52,13 @@ def learned(metrics: dict[str, dict[str, Any]]) -> list[str]:
         probes = [f"{name[6:]} {value:.2f}" for name, value in rew.items() if name.startswith("probe_")]
         if probes:
             lines.append(f"  one attribute changed     {', '.join(probes)}")
-    if ppo.get("reward") is not None:
-        rubric = f", rubric {ppo['rubric_start']:.2f} → {ppo['rubric']:.2f}" if ppo.get("rubric") is not None else ""
+    if aligned.get("reward") is not None:
+        start, end = aligned.get("rubric_start"), aligned.get("rubric")
+        rubric = f", rubric {start:.2f} → {end:.2f}" if start is not None and end is not None else ""
+        head = f"{str(aligned.get('method', 'ppo')).upper()}, sampled, held out"
         lines.append(
-            f"PPO, sampled, held out      reward {ppo['reward_start']:.2f} → {ppo['reward']:.2f}{rubric}, "
-            f"KL {ppo['kl']:.1f} nats an answer"
+            f"{head:27} reward {aligned['reward_start']:.2f} → {aligned['reward']:.2f}{rubric}, "
+            f"KL {aligned['kl']:.1f} nats an answer"
         )
     return lines
 

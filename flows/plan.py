@@ -28,10 +28,10 @@ def plan(store: Store, config: AlignConfig, forced: Collection[str] = ()) -> lis
     found: dict[str, ArtifactRef] = {}
     steps: list[Step] = []
     for stage in ALL:
-        part: Any = getattr(config, stage.name)
-        if part is None:
+        if stage.name not in config.stages:
             continue
-        needs = {name: made for name, made in stage.needs.items() if getattr(config, made) is not None}
+        part: Any = getattr(config, stage.name)
+        needs = stage.makers(config)
         absent = [made for made in needs.values() if made not in found]
         if absent:
             steps.append(Step(stage.name, None, None, f"run (after {absent[0]})"))
@@ -71,9 +71,7 @@ def find_inputs(store: Store, config: AlignConfig, name: str) -> dict[str, Artif
     """References of a stage's inputs, from the store. Raises BadConfig naming the first stage that is missing."""
     made = {step.name: step for step in plan(store, config)}
     refs = {}
-    for input_name, needed in BY_NAME[name].needs.items():
-        if getattr(config, needed) is None:
-            continue
+    for input_name, needed in BY_NAME[name].makers(config).items():
         step = made[needed]
         if step.ref is None:
             reason = step.problem or f"its artifact is not in the store ({step.action})"

@@ -6,19 +6,19 @@ from pathlib import Path
 
 from flows.show import open_run_artifact
 from tasks.failures import BadConfig
-from tasks.run import find_run
+from tasks.run import RunRecord, find_run
 
-ADAPTERS: dict[str, list[str]] = {"base": [], "finetuned": ["finetune"], "aligned": ["finetune", "ppo"]}
+MODELS = ("base", "finetuned", "aligned")
 
 
 def talk(name: str | None, prompt: str | None, model: str, temperature: float, max_new_tokens: int) -> None:
     """Answer one prompt, or hold a conversation until an empty line. Raises BadConfig for an unknown model."""
-    if model not in ADAPTERS:
-        raise BadConfig(f"--model {model!r}: choose one of {', '.join(ADAPTERS)}")
+    if model not in MODELS:
+        raise BadConfig(f"--model {model!r}: choose one of {', '.join(MODELS)}")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     record = find_run(name)
     base = open_run_artifact(record, "pretrain")
-    adapters = [open_run_artifact(record, stage) for stage in ADAPTERS[model]]
+    adapters = [open_run_artifact(record, stage) for stage in _adapters(record)[: MODELS.index(model)]]
     speaker = _Speaker(base, adapters, temperature, max_new_tokens)
     if prompt is not None:
         print(speaker.answer([{"role": "user", "content": prompt}]))
@@ -33,6 +33,12 @@ def talk(name: str | None, prompt: str | None, model: str, temperature: float, m
             break
         print(speaker.answer([{"role": "user", "content": line}]))
     print("next: plumbline report", file=sys.stderr)
+
+
+def _adapters(record: RunRecord) -> list[str]:
+    """The stages whose adapters make the aligned model out of the base."""
+    made = {row["name"] for row in record.stages}
+    return ["finetune", "trl" if "trl" in made else "ppo"]
 
 
 class _Speaker:

@@ -29,6 +29,7 @@ HEADLINES = {
     "rank": ("prompts", "heldout_prompts", "pairs"),
     "reward": ("pair_accuracy", "length_baseline"),
     "ppo": ("reward_start", "reward", "rubric_start", "rubric", "kl"),
+    "trl": ("method", "reward_start", "reward", "rubric_start", "rubric", "kl", "preferred"),
     "evaluate": ("instruction_following_aligned", "reward_finetuned", "reward_aligned", "win_rate"),
     "report": ("charts", "samples"),
 }

@@ -17,12 +17,13 @@ def token_nats(
     pad_id: int,
     batch: int = 32,
     masks: list[list[int]] | None = None,
+    temperature: float = 1.0,
 ) -> list[float]:
     """Nats of each row: the sum of -log p(token | tokens before) over all its tokens but the first.
 
     The first token is given, so a row of n tokens has n-1 that are predicted. With ``masks`` only tokens whose
     mask is 1 count, for example an answer given its prompt. Rows do not see each other: the batch size does not
-    matter beyond rounding.
+    matter beyond rounding. ``temperature``: of the distribution that is asked, softmax(logits / temperature).
     """
     training = model.training
     model.eval()
@@ -33,7 +34,7 @@ def token_nats(
         if ids_BT.shape[1] < 2:
             continue
         # padding is at the right and attention looks left: real tokens never see it, no mask is needed
-        logit_BTV = model(input_ids=ids_BT[:, :-1], use_cache=False).logits.float()
+        logit_BTV = model(input_ids=ids_BT[:, :-1], use_cache=False).logits.float() / temperature
         loss_BT = F.cross_entropy(logit_BTV.transpose(1, 2), ids_BT[:, 1:], reduction="none")
         if masks is not None:
             mask_BT = pad_batch([masks[index] for index in chosen], 0)[0].to(device)

@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from configs.schema.align import AlignConfig
 from configs.schema.launch import LaunchConfig
 from configs.schema.strict import Strict, keyed_fields
 from tasks.artifacts import BrokenArtifact, Draft, Store, artifact_key
@@ -51,7 +52,7 @@ class Stage:
     function: StageFunction
     version: int
     makes: str
-    needs: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accelerate: bool = False
     gpu: bool = False
 
@@ -62,6 +63,11 @@ class Stage:
     @property
     def config(self) -> type[Strict]:
         return inspect.signature(self.function).parameters["config"].annotation
+
+    def makers(self, config: AlignConfig) -> dict[str, str]:
+        """Input name → the stage that makes it in this recipe, without what the recipe does not have."""
+        there = config.stages
+        return {name: maker for name, makers in self.needs.items() for maker in makers if maker in there}
 
     def plan(self, store: Store, config: Strict, refs: Mapping[str, ArtifactRef], data_root: str | None) -> Plan:
         """Key and raw files. Raises BadData or BadConfig when a named file is missing."""
@@ -210,19 +216,20 @@ def stage(
     *,
     version: int,
     makes: str,
-    needs: Mapping[str, str] | None = None,
+    needs: Mapping[str, str | tuple[str, ...]] | None = None,
     accelerate: bool = False,
     gpu: bool = False,
 ) -> Callable[[StageFunction], Stage]:
     """Turn a stage function into a Stage.
 
     version: raise it when the code makes different bytes from the same inputs.
-    makes: kind of the artifact.  needs: input name → stage that makes it.
+    makes: kind of the artifact.  needs: input name → stage that makes it, or the stages of which a recipe has one.
     accelerate: start under ``accelerate launch`` instead of plain Python, on one GPU a process where there are any.
     gpu: computes with a model in one plain process, and takes a GPU where there is one.
     """
 
     def decorate(function: StageFunction) -> Stage:
-        return Stage(function, version, makes, dict(needs or {}), accelerate, gpu)
+        listed = {name: (made,) if isinstance(made, str) else made for name, made in (needs or {}).items()}
+        return Stage(function, version, makes, listed, accelerate, gpu)
 
     return decorate

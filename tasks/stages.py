@@ -16,12 +16,14 @@ from configs.schema.pretrain import PretrainConfig
 from configs.schema.rank import RankConfig
 from configs.schema.reward import RewardConfig
 from configs.schema.tokenizer import TokenizerConfig
+from configs.schema.trl import TrlConfig
 from configs.schema.world import WorldConfig
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.stage import Stage, stage
 
 Metrics = dict[str, Any]
+ALIGNERS = ("ppo", "trl")  # a recipe has one of them
 
 
 @stage(version=1, makes="world")
@@ -121,6 +123,19 @@ def ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
 
 @stage(
     version=1,
+    makes="adapter",
+    needs={"world": "world", "base": "pretrain", "finetuned": "finetune", "rankings": "rank", "reward": "reward"},
+    accelerate=True,
+)
+def trl(config: TrlConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
+    """Align the fine-tuned model by DPO or KTO on the rankings, or by GRPO or RLOO against the reward model."""
+    from tasks.trl_methods.train import train_trl
+
+    return train_trl(config, inputs, out, live)
+
+
+@stage(
+    version=1,
     makes="evaluation",
     needs={
         "world": "world",
@@ -128,7 +143,7 @@ def ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
         "base": "pretrain",
         "finetuned": "finetune",
         "reward": "reward",
-        "aligned": "ppo",
+        "aligned": ("ppo", "trl"),
     },
     gpu=True,
 )
@@ -150,7 +165,7 @@ def evaluate(config: EvaluateConfig, inputs: Inputs, out: Path, live: Live) -> M
         "candidates": "candidates",
         "rankings": "rank",
         "reward": "reward",
-        "aligned": "ppo",
+        "aligned": ("ppo", "trl"),
         "evaluation": "evaluate",
     },
 )
@@ -162,7 +177,7 @@ def report(config: ReportConfig, inputs: Inputs, out: Path, live: Live) -> Metri
 
 
 ALL: tuple[Stage, ...] = (
-    world, corpus, tokenizer, pretrain, finetune, candidates, rank, reward, ppo, evaluate, report,
+    world, corpus, tokenizer, pretrain, finetune, candidates, rank, reward, ppo, trl, evaluate, report,
 )  # fmt: skip
 BY_NAME: dict[str, Stage] = {item.name: item for item in ALL}
 
@@ -171,6 +186,6 @@ def dependents(name: str) -> list[str]:
     """A stage and every stage that depends on it, in order."""
     found = {name}
     for item in ALL:
-        if found & set(item.needs.values()):
+        if found & {maker for makers in item.needs.values() for maker in makers}:
             found.add(item.name)
     return [item.name for item in ALL if item.name in found]

@@ -14,10 +14,22 @@ from configs.schema.rank import RankConfig
 from configs.schema.reward import RewardConfig
 from configs.schema.strict import Strict, setting
 from configs.schema.tokenizer import TokenizerConfig
+from configs.schema.trl import AlignmentConfig, TrlConfig, share_settings
 from configs.schema.world import WorldConfig
 
 StageName = Literal[
-    "world", "corpus", "tokenizer", "pretrain", "finetune", "candidates", "rank", "reward", "ppo", "evaluate", "report"
+    "world",
+    "corpus",
+    "tokenizer",
+    "pretrain",
+    "finetune",
+    "candidates",
+    "rank",
+    "reward",
+    "ppo",
+    "trl",
+    "evaluate",
+    "report",
 ]
 STAGES: tuple[StageName, ...] = StageName.__args__  # type: ignore[attr-defined]
 
@@ -52,7 +64,9 @@ class AlignConfig(Strict):
     candidates: CandidateConfig | None = setting(None, "Answers to be ranked; empty when data sets bring the rankings.")
     rank: RankConfig = setting(..., "Rank stage.")
     reward: RewardConfig = setting(RewardConfig(), "Reward stage.")
-    ppo: PPOConfig = setting(..., "PPO stage.")
+    align: AlignmentConfig = setting(AlignmentConfig(), "Method of alignment.")
+    ppo: PPOConfig = setting(..., "PPO stage; runs with align.method=ppo.")
+    trl: TrlConfig | None = setting(None, "Stage of the other methods; what it shares with ppo is taken from there.")
     evaluate: EvaluateConfig = setting(..., "Evaluate stage.")
     report: ReportConfig = setting(ReportConfig(), "Report stage.")
 
@@ -65,16 +79,27 @@ class AlignConfig(Strict):
         if not isinstance(values, dict):
             return values
         seed = values.get("seed", 0)
-        seeded = ("world", "corpus", "pretrain", "finetune", "candidates", "rank", "reward", "ppo", "evaluate")
-        filled = dict(values)
+        seeded = ("world", "corpus", "pretrain", "finetune", "candidates", "rank", "reward", "ppo", "trl", "evaluate")
+        filled = share_settings(values)
         title = values.get("report") or {}
         if isinstance(title, dict) and not title.get("title"):
             filled["report"] = {**title, "title": values.get("name", "")}
         for stage in seeded:
-            part = values.get(stage, {} if stage in ("pretrain", "reward") else None)
+            part = filled.get(stage, {} if stage in ("pretrain", "reward") else None)
             if isinstance(part, dict) and part.get("seed") is None:
                 filled[stage] = {**part, "seed": seed}
         return filled
+
+    @property
+    def aligner(self) -> StageName:
+        """The stage that aligns."""
+        return "ppo" if self.align.method == "ppo" else "trl"
+
+    @property
+    def stages(self) -> list[StageName]:
+        """The stages of this recipe, in order."""
+        others = {"ppo", "trl"} - {self.aligner}
+        return [name for name in STAGES if name not in others and getattr(self, name) is not None]
 
     @model_validator(mode="after")
     def _agree(self) -> "AlignConfig":
@@ -108,6 +133,15 @@ def _contradictions(config: AlignConfig) -> list[str]:
             f"ppo.max_prompt_tokens={ppo.max_prompt_tokens} + ppo.max_new_tokens={ppo.max_new_tokens} exceed "
             f"pretrain.context={pre.context}"
         )
+    trl = config.trl if config.aligner == "trl" else None
+    if pre.base is None and trl is not None:
+        if trl.max_prompt_tokens + trl.max_new_tokens > pre.context:
+            problems.append(
+                f"trl.max_prompt_tokens={trl.max_prompt_tokens} + trl.max_new_tokens={trl.max_new_tokens} exceed "
+                f"pretrain.context={pre.context}"
+            )
+        if trl.max_length > pre.context:
+            problems.append(f"trl.max_length={trl.max_length} exceeds pretrain.context={pre.context}")
     if ppo.batch % ppo.minibatch:
         problems.append(f"ppo.batch={ppo.batch} is not a multiple of ppo.minibatch={ppo.minibatch}")
     problems += _unranked(config)

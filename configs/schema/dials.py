@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from configs.schema.strict import Strict, setting
+from configs.schema.trl import Method
 
 # name of the dial → setting of the recipe that it turns
 TURNS = {
@@ -14,6 +15,7 @@ TURNS = {
     "pretrain_steps": "pretrain.steps",
     "finetune_steps": "finetune.steps",
     "reward_epochs": "reward.epochs",
+    "alignment_method": "align.method",
     "ppo_iterations": "ppo.iterations",
     "kl_coefficient": "ppo.kl.beta",
 }
@@ -40,6 +42,7 @@ class Dials(Strict):
     pretrain_steps: int | None = setting(None, "Optimiser steps of pretraining.", unit="steps", ge=0)
     finetune_steps: int | None = setting(None, "Optimiser steps of instruction fine-tuning.", unit="steps", ge=1)
     reward_epochs: int | None = setting(None, "Passes of the reward model over the rankings.", unit="epochs", ge=1)
+    alignment_method: Method | None = setting(None, "How the fine-tuned model is aligned.")
     ppo_iterations: int | None = setting(None, "Rollout and update rounds of PPO.", unit="iterations", ge=1)
     kl_coefficient: float | None = setting(
         None, "Penalty on the distance from the fine-tuned model in PPO.", unit="reward/nat", ge=0

@@ -11,13 +11,14 @@ from tasks.report.chart import Chart
 from tasks.report.curves import charts
 
 FILE = "training/curve.jsonl"
-TRAINED = ("pretrain", "finetune", "reward", "ppo")
+TRAINED = ("pretrain", "finetune", "reward", "ppo", "trl")
 # stage → the charts that tell most of a whole run
 TELLING = {
     "pretrain": ("Loss",),
     "finetune": ("Loss",),
     "reward": ("Loss", "Pair accuracy"),
     "ppo": ("Reward", "KL from the fine-tuned model"),
+    "trl": ("Reward", "Margin", "KL from the fine-tuned model"),
 }
 CHARACTER = 6.4  # width of one in the legend, in the drawing's units
 LINE = 58  # characters of a line below a chart

@@ -46,6 +46,12 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
         Figure("rubric", "rubric", "rubric_start"),
         Figure("kl", "KL"),
     ),
+    "trl": (
+        Figure("reward", "reward", "reward_start"),
+        Figure("rubric", "rubric", "rubric_start"),
+        Figure("kl", "KL"),
+        Figure("preferred", "pairs preferred", form=percent),
+    ),
     "evaluate": (
         Figure("instruction_following_aligned", "follows", "instruction_following_finetuned", percent),
         Figure("win_rate", "wins", form=percent),

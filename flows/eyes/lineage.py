@@ -22,6 +22,7 @@ PLACES = {
     "rank": (5, 1),
     "reward": (4, 1),
     "ppo": (3, 1),
+    "trl": (3, 1),  # a recipe has one of the two
     "evaluate": (2, 1),
     "report": (1, 1),
 }

@@ -14,6 +14,7 @@ PROMPT_WIDTH, LIMIT = 22, 480  # characters of a line of the prompt, and of any 
 # stage → columns as (heading, name in the file)
 COLUMNS = {
     "ppo": (("before PPO", "start"), ("after PPO", "aligned")),
+    "trl": (("before", "start"), ("after", "aligned")),
     "evaluate": (("base", "base"), ("fine-tuned", "finetuned"), ("aligned", "aligned")),
 }
 

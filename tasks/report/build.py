@@ -18,7 +18,7 @@ from tasks.report import tables
 from tasks.report.chart import Chart
 from tasks.report.corpus import corpus
 from tasks.report.curves import charts
-from tasks.report.learned import learned, tiles, warnings
+from tasks.report.learned import aligned_by, learned, tiles, warnings
 from tasks.report.lineage import STAGE_OF, lineage
 from tasks.report.numbers import show, words
 from tasks.report.read import probe_accuracies, read_object, read_rows
@@ -30,6 +30,12 @@ TRAINED = {
     "finetuned": "Fine-tuning: learning to follow instructions",
     "reward": "Reward model: learning what people prefer",
     "aligned": "PPO: learning to please the reward model",
+}
+AIMS = {
+    "dpo": "learning from pairs of answers",
+    "kto": "learning from good and bad answers",
+    "grpo": "learning to please the reward model",
+    "rloo": "learning to please the reward model",
 }
 
 
@@ -65,7 +71,11 @@ def build_report(config: ReportConfig, inputs: Inputs, out: Path, live: Live) ->
     name = config.title or "plumbline run"
     found = learned(inputs.metrics)
     page = _content(inputs)
-    html = _environment().get_template("page.html.j2").render(title=name, tiles=tiles(found), **page)
+    html = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(title=name, tiles=tiles(found, aligned_by(inputs.metrics)), **page)
+    )
     (out / "index.html").write_text(html, encoding="utf-8", newline="\n")
     summary = {"name": name, "stages": _stages(inputs.metrics), "learned": found}
     text = json.dumps(_finite(summary), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
@@ -83,24 +93,30 @@ def _content(inputs: Inputs) -> dict[str, Any]:
     accuracies = probe_accuracies(folders.get("reward"), dict(metrics.get("reward", {})))
     return {
         "warnings": warnings(metrics),
-        "pictures": [lineage(inputs.refs, folders, wide) for wide in (True, False)],
+        "pictures": [lineage(inputs.refs, folders, wide, bool(aligned_by(metrics))) for wide in (True, False)],
         "corpus": corpus(read_object(folders["corpus"] / "report.json") or {}) if "corpus" in folders else None,
         "funnel": tables.funnel(folders["corpus"], metrics.get("corpus", {})) if "corpus" in folders else [],
         "trust": trust(read_object(folders["rankings"] / "trust.json") or {}) if "rankings" in folders else None,
         "trust_columns": ANNOTATOR_COLUMNS,
-        "trainings": [_training(key, heading, folders[key]) for key, heading in TRAINED.items() if key in folders],
+        "trainings": [
+            _training(key, heading, folders[key], aligned_by(metrics))
+            for key, heading in TRAINED.items()
+            if key in folders
+        ],
         "bars": tables.bars(accuracies),
         "models": models,
         "measures": measures,
         "samples": tables.samples(evaluation),
         "numbers": [
-            _numbers(key, stage, inputs) for key, stage in STAGE_OF.items() if key in folders or key in metrics
+            _numbers(key, _stage_of(key, metrics), inputs) for key in STAGE_OF if key in folders or key in metrics
         ],
     }
 
 
-def _training(key: str, heading: str, folder: Path) -> Training:
+def _training(key: str, heading: str, folder: Path, method: str) -> Training:
     stage = STAGE_OF[key]
+    if key == "aligned" and method:
+        stage, heading = "trl", f"{method.upper()}: {AIMS[method]}"
     return Training(stage, heading, *charts(stage, read_rows(folder / "training" / "curve.jsonl")))
 
 
@@ -112,7 +128,11 @@ def _numbers(key: str, stage: str, inputs: Inputs) -> Numbers:
 
 def _stages(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Metrics by stage instead of by input name."""
-    return {STAGE_OF.get(name, name): dict(values) for name, values in metrics.items()}
+    return {_stage_of(name, metrics): dict(values) for name, values in metrics.items()}
+
+
+def _stage_of(key: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    return "trl" if key == "aligned" and aligned_by(metrics) else STAGE_OF.get(key, key)
 
 
 def _finite(value: Any) -> Any:

@@ -153,6 +153,64 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         RATE,
         NORM,
     ),
+    "trl": (
+        Panel(
+            "Loss",
+            "TRL's loss",
+            {"loss": ("loss",)},
+            "The method's own objective. With GRPO and RLOO its level means nothing.",
+        ),
+        Panel(
+            "Reward",
+            "score",
+            {"answers": ("reward",)},
+            "The mean reward of the answers sampled in a step. It should rise.",
+        ),
+        Panel(
+            "Margin",
+            "implicit reward",
+            {"margin": ("margin",), "preferred": ("chosen_reward",), "other": ("rejected_reward",)},
+            "How much likelier the preferred answers became than the others. If both fall, the model only unlearns.",
+        ),
+        Panel(
+            "Pairs in the right order",
+            "share",
+            {"training": ("accuracy",)},
+            "Share of pairs whose preferred answer gained more. Guessing gives 0.5.",
+        ),
+        Panel(
+            "KL from the fine-tuned model",
+            "nats/answer",
+            {"KL": ("kl",)},
+            "How far the answers have moved from the start. Some is learning; a steep climb is a warning.",
+        ),
+        Panel(
+            "Entropy",
+            "nats/token",
+            {"entropy": ("entropy",)},
+            "How undecided the model is at a token. At 0 it says the same thing every time.",
+        ),
+        Panel(
+            "Answer length",
+            "tokens",
+            {"length": ("length",)},
+            "Mean length of the answers. Steady growth while the reward rises hints at padding.",
+        ),
+        Panel(
+            "Answers that ended",
+            "share",
+            {"ended": ("ended",)},
+            "Share of answers that came to an end by themselves within the limit.",
+        ),
+        Panel(
+            "Prompts without a difference",
+            "share",
+            {"prompts": ("equal_rewards",)},
+            "Prompts whose answers all got the same reward: they teach nothing.",
+        ),
+        RATE,
+        NORM,
+    ),
 }
 
 

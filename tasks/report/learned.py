@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tasks.report.numbers import change, number, percent, show
@@ -58,15 +59,20 @@ def learned(metrics: Metrics) -> dict[str, dict[str, float]]:
     return {topic: values for topic, values in found.items() if values}
 
 
-def tiles(found: Mapping[str, Mapping[str, float]]) -> list[Tile]:
-    """Headlines for the topics of ``learned`` that are there."""
+def aligned_by(metrics: Metrics) -> str:
+    """The method that the trl stage names among its metrics; "" for PPO."""
+    return str(metrics.get("aligned", {}).get("method", ""))
+
+
+def tiles(found: Mapping[str, Mapping[str, float]], method: str = "") -> list[Tile]:
+    """Headlines for the topics of ``learned`` that are there; ``method`` of alignment, PPO when empty."""
     makers = {
         "perplexity": _perplexity,
         "instruction_following": _following,
         "pair_accuracy": _pairs,
         "reward": _reward,
         "rubric": _rubric,
-        "kl": _kl,
+        "kl": partial(_kl, method=method.upper() or "PPO"),
     }
     return [make(found[topic]) for topic, make in makers.items() if topic in found]
 
@@ -76,7 +82,8 @@ def warnings(metrics: Metrics) -> list[str]:
     reward, ppo = metrics.get("reward", {}), metrics.get("aligned", {})
     flagged = number(metrics.get("rankings", {}).get("flagged"))
     flags = ppo.get("flags")
-    found = [f"PPO: {flag}" for flag in flags] if isinstance(flags, (list, tuple)) else []
+    method = aligned_by(metrics).upper() or "PPO"
+    found = [f"{method}: {flag}" for flag in flags] if isinstance(flags, (list, tuple)) else []
     if flagged:
         found.append(f"Rankings: {show(int(flagged))} annotators to look at; the section Rankings says why.")
     if ppo.get("stopped"):
@@ -146,9 +153,9 @@ def _rubric(values: Mapping[str, float]) -> Tile:
     )
 
 
-def _kl(values: Mapping[str, float]) -> Tile:
+def _kl(values: Mapping[str, float], method: str) -> Tile:
     return Tile(
-        "Distance moved by PPO",
+        f"Distance moved by {method}",
         [("KL divergence", f"{show(values['end'])} nats")],
         "an answer, from the fine-tuned model",
         "How far the aligned model's answers are from where it started. 0 is not at all.",

@@ -1,7 +1,7 @@
 """The picture of the run: a box an artifact with kind and digest, in the order in which they were made."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.artifacts.ref import ArtifactRef
 
@@ -80,16 +80,31 @@ class Picture:
     arrows: list[str]
 
 
-def lineage(refs: Mapping[str, ArtifactRef], present: Collection[str], wide: bool) -> Picture:
-    """Lay the stages out from left to right (``wide``) or from top to bottom, for narrow screens."""
+def lineage(refs: Mapping[str, ArtifactRef], present: Collection[str], wide: bool, by_trl: bool = False) -> Picture:
+    """Lay the stages out from left to right (``wide``) or from top to bottom, for narrow screens.
+
+    by_trl: the aligned model was made by the stage trl, which stands where ppo stands.
+    """
     size, step = ((96.0, 62.0), (115.0, 84.0)) if wide else ((132.0, 56.0), (160.0, 82.0))
-    drawn = [node for node in NODES if not node.optional or node.input in refs or node.input in present]
+    nodes = [_by_trl(node) for node in NODES] if by_trl else NODES
+    drawn = [node for node in nodes if not node.optional or node.input in refs or node.input in present]
     stages = {node.stage for node in drawn}
     boxes = {node.stage: _box(node, stages, refs, present, wide, step) for node in drawn}
-    arrows = [_arrow(boxes[start], boxes[end], size, wide) for start, end in ARROWS if {start, end} <= stages]
+    named = [(_aligner(start, by_trl), _aligner(end, by_trl)) for start, end in ARROWS]
+    arrows = [_arrow(boxes[start], boxes[end], size, wide) for start, end in named if {start, end} <= stages]
     width = max(box.x for box in boxes.values()) + size[0] + 2
     height = max(box.y for box in boxes.values()) + size[1] + 2
     return Picture("wide" if wide else "tall", width, height, *size, list(boxes.values()), arrows)
+
+
+def _by_trl(node: Node) -> Node:
+    if node.stage == "ppo":
+        return replace(node, stage="trl", reads=("pretrain", "finetune", "rank", "reward"))
+    return replace(node, reads=tuple(_aligner(stage, True) for stage in node.reads))
+
+
+def _aligner(stage: str, by_trl: bool) -> str:
+    return "trl" if by_trl and stage == "ppo" else stage
 
 
 def _box(

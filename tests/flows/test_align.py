@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import STAGES
+from configs.recipe import load_recipe
 from flows.history import wait_until_recorded
 from tasks.run import RunRecord, find_run, open_store, records
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
+STAGES = load_recipe("nano").stages
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("configs", "tasks", "flows") for path in (ROOT / folder).rglob("*.py"))
-STAGE_FOLDERS = {"world", "corpus", "pretrain", "finetune", "candidates", "rank", "reward", "ppo", "evaluate", "report"}
+STAGE_FOLDERS = {"world", "corpus", "pretrain", "finetune", "candidates", "rank", "reward", "ppo", "trl_methods"} | {
+    "evaluate",
+    "report",
+}
 # The small world is the quickstart's data and its judge; other stages may ask it for a score
 ASKED = {"world"}
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from service import Service
 
-from configs.schema import STAGES
+from configs.recipe import load_recipe
 from tasks.artifacts import Store, verify_store
 
 pytestmark = pytest.mark.orchestration
 
+STAGES = load_recipe("nano").stages
 RUNS = 8
 
 

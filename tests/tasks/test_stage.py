@@ -128,7 +128,15 @@ def test_wrong_inputs_are_refused() -> None:
 
 def test_the_shipped_graph_is_closed_and_ordered() -> None:
     for position, item in enumerate(ALL):
-        assert all(BY_NAME[made] in ALL[:position] for made in item.needs.values())
+        assert all(BY_NAME[maker] in ALL[:position] for makers in item.needs.values() for maker in makers)
     assert tuple(item.name for item in ALL) == STAGES
-    assert dependents("reward") == ["reward", "ppo", "evaluate", "report"]
-    assert dependents("finetune") == ["finetune", "candidates", "rank", "reward", "ppo", "evaluate", "report"]
+    assert dependents("reward") == ["reward", "ppo", "trl", "evaluate", "report"]
+    assert dependents("finetune") == ["finetune", "candidates", "rank", "reward", "ppo", "trl", "evaluate", "report"]
+
+
+@pytest.mark.parametrize(("method", "aligner"), [("ppo", "ppo"), ("dpo", "trl"), ("rloo", "trl")])
+def test_the_method_decides_who_aligns(method: str, aligner: str) -> None:
+    config = load_recipe("nano", [f"align.method={method}"])
+    assert set(STAGES) - set(config.stages) == {"ppo", "trl"} - {aligner}
+    assert BY_NAME["evaluate"].makers(config)["aligned"] == BY_NAME["report"].makers(config)["aligned"] == aligner
+    assert set(BY_NAME[aligner].makers(config).values()) <= set(config.stages)

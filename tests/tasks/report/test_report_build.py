@@ -19,8 +19,8 @@ from tasks.failures import BadData
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.report.build import build_report
-from tasks.report.learned import warnings
-from tasks.report.lineage import NODES, lineage
+from tasks.report.learned import learned, tiles, warnings
+from tasks.report.lineage import NODES, _by_trl, lineage
 
 ATTACK = "<script>alert('x')</script>"
 DIGEST = "0123456789abcdef" * 4
@@ -272,14 +272,29 @@ def test_a_recipe_without_candidates_has_no_box_for_them() -> None:
 def test_the_picture_agrees_with_the_declared_stages() -> None:
     """Read from the source: importing the declarations would pull in the artifact store."""
     source = ast.parse((Path(tasks.__file__).parent / "stages.py").read_text(encoding="utf-8"))
-    needs: dict[str, dict[str, str]] = {}
+    needs: dict[str, dict[str, Any]] = {}
     kinds: dict[str, str] = {}
     for function in (item for item in source.body if isinstance(item, ast.FunctionDef) and item.decorator_list):
         call = function.decorator_list[0]
         assert isinstance(call, ast.Call)
         given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
         needs[function.name], kinds[function.name] = given.get("needs", {}), given["makes"]
-    assert {node.input: node.stage for node in NODES if node.input} == needs["report"]
-    for node in NODES[:-1]:
-        assert set(node.reads) == set(needs[node.stage].values()) - {"world"}, node.stage
+    first = {name: made[0] if isinstance(made, tuple) else made for name, made in needs["report"].items()}
+    assert {node.input: node.stage for node in NODES if node.input} == first
+    by_trl = [_by_trl(node) for node in NODES[:-1]]
+    for node in (*NODES[:-1], *by_trl):
+        aligner = "trl" if node in by_trl else "ppo"
+        made = [aligner if isinstance(one, tuple) else one for one in needs[node.stage].values()]
+        assert set(node.reads) == set(made) - {"world"}, node.stage
         assert node.kind == kinds[node.stage], node.stage
+
+
+def test_another_method_than_ppo_is_named(tmp_path: Path) -> None:
+    """The stage trl stands in the picture where ppo stands, and the headline says the method."""
+    wide, by_trl = lineage({}, (), wide=True), lineage({}, (), wide=True, by_trl=True)
+    assert [box.stage for box in by_trl.boxes] == ["trl" if box.stage == "ppo" else box.stage for box in wide.boxes]
+    assert by_trl.arrows == wide.arrows
+    metrics = {"aligned": {"method": "dpo", "kl": 3.0, "flags": ["mean length went from 9 to 30 tokens"]}}
+    assert warnings(metrics) == ["DPO: mean length went from 9 to 30 tokens"]
+    assert tiles(learned(metrics), "dpo")[-1].label == "Distance moved by DPO"
+    assert tiles(learned(metrics))[-1].label == "Distance moved by PPO"
