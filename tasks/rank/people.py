@@ -10,7 +10,7 @@ from typing import Any
 from tasks.candidate_rows import Candidates
 from tasks.failures import BadData
 from tasks.formats import read_rows
-from tasks.rank.read import read_ranking
+from tasks.rank.layouts import own
 from tasks.rankings import Messages, RankedPrompt, prompt_key
 
 SHOWN = 5  # problems named in one message
@@ -72,7 +72,7 @@ def _read(row: dict[str, Any] | None, error: str, answers: dict[str, set[str]], 
     name = row.get("annotator") or annotator
     if not isinstance(name, str):
         raise ValueError(f"`annotator` is not a name: {name!r:.40}")
-    item = next(read_ranking(row, "people"))
+    item = next(own.read(row, "people"))
     item = replace(item, rankings=[replace(ranking, annotator=name) for ranking in item.rankings])
     known = answers.get(item.prompt_key)
     if known is None:
