@@ -98,9 +98,7 @@ def _places(value: Any, fields: Row) -> Places | None:
         value = [{"value": name, "rank": rank} for name, rank in zip(value["value"], ranks, strict=True)]
     if not isinstance(value, list) or not value:
         return None
-    pairs = [
-        (each.get("value"), each.get("rank")) if isinstance(each, dict) else (each, None) for each in value
-    ]
+    pairs = [(each.get("value"), each.get("rank")) if isinstance(each, dict) else (each, None) for each in value]
     if any(not isinstance(name, str) or name not in fields for name, _ in pairs):
         return None
     if any(rank is not None and type(rank) is not int for _, rank in pairs):

@@ -121,7 +121,7 @@ def write(item: RankedPrompt, lost: Lost) -> Iterator[Row]:
     row["ranks"] = ranks[0] if single else ranks
     for key in ABOUT:
         values = [getattr(ranking, key) for ranking in rankings]
-        if any(value not in ("", [], {}, None, False) for value in values):
+        if any(value is not None and value is not False and value not in ("", [], {}) for value in values):
             row[key] = values[0] if single else values
     yield row | ({"models": item.models} if item.models else {})
 
