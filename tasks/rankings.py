@@ -137,7 +137,8 @@ def merge_rankings(items: Iterable[RankedPrompt]) -> tuple[list[RankedPrompt], i
 
     All rankings are kept, those of different annotators and origins even when they are equal; a ranking that repeats
     everything, annotator included, is counted as a duplicate and left out. Of a known annotator's rankings of one
-    origin the last counts; of comparisons of two among more candidates, the last of the same two. Returns the items and the number of rankings that were left out.
+    origin the last counts; of comparisons of two among more candidates, the last of the same two. Returns the items
+    and the number of rankings that were left out.
     """
     first: dict[str, RankedPrompt] = {}
     kept: dict[str, dict[tuple[str, ...], Ranking]] = {}

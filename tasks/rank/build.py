@@ -33,7 +33,8 @@ from tasks.rankings import (
 def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
     """Write train.parquet, heldout.parquet, report.json and quarantine.jsonl; returns the metrics.
 
-    Answers that were judged alone go to unpaired.parquet. Raises BadData when a source holds nothing that can be used, or when there are fewer than two prompts to split.
+    Answers that were judged alone go to unpaired.parquet. Raises BadData when a source holds nothing that can be
+    used, or when there are fewer than two prompts to split.
     """
     items: list[RankedPrompt] = []
     unpaired: list[Unpaired] = []

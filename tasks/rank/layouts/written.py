@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -35,11 +34,12 @@ def write_file(items: Iterable[RankedPrompt], layout: str, file: Path) -> Writte
     try:
         rows = 0
         with _open(part, file.name.endswith(".gz")) as stream:
-            for rows, text in enumerate(_text(items, layout, lost, file), start=1):
+            for text in _text(items, layout, lost, file):
                 stream.write(text)
+                rows += 1
             if _array(file):
                 stream.write("\n]\n" if rows else "[]\n")
-        os.replace(part, file)
+        part.replace(file)
     finally:
         part.unlink(missing_ok=True)
     return Written(rows, {name: count for name, count in sorted(lost.items()) if count})

@@ -48,8 +48,11 @@ def test_counts_add_up(tmp_path: Path) -> None:
     assert report["origins"] == {"r.jsonl": 20}
     quarantine = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
     assert [(row["file"], row["line"]) for row in quarantine] == [("r.jsonl", 22), ("r.jsonl", 23)]
-    assert quarantine[1]["error"].startswith("fewer than 2 candidates are ranked")
-    assert report["quarantine_reasons"] == {"fewer than 2 candidates are ranked": 1, "invalid JSON": 1}
+    assert quarantine[1]["error"].startswith("1 different candidates")
+    assert report["quarantine_reasons"] == {
+        "1 different candidates, a ranking needs 2": 1,
+        "invalid JSON": 1,
+    }
     assert len(read_rankings(out, "train")) == 18
     assert len(read_rankings(out, "heldout")) == 2
 

@@ -74,7 +74,8 @@ def merged(found: list[RankedPrompt]) -> dict[str, tuple[RankedPrompt, list[str]
     result = {}
     for item in merge_rankings(found)[0]:
         order = sorted(range(len(item.candidates)), key=item.candidates.__getitem__)
-        taken = sorted(repr(replace(ranking.take(order), origin="")) for ranking in item.rankings)
+        turned = [replace(ranking.take(order), origin="") for ranking in item.rankings]
+        taken = sorted(repr(replace(each, axes=dict(sorted(each.axes.items())))) for each in turned)
         models = [item.models[at] for at in order] if any(item.models) else []
         plain = RankedPrompt(item.prompt, [item.candidates[at] for at in order], [], models)
         result[item.id] = (plain, taken)

@@ -81,7 +81,7 @@ def test_the_five_bad_pairs_of_hh_by_another_rule(real_data: Path) -> None:
     if not file.is_file():
         pytest.skip("no hh_rlhf_harmless_test")
     bad = []
-    for line, text in enumerate(gzip.open(file, "rt", encoding="utf-8"), start=1):
+    for line, text in enumerate(gzip.decompress(file.read_bytes()).strip().split(b"\n"), start=1):
         sides = [json.loads(text)[key].rpartition("\n\nAssistant:") for key in ("chosen", "rejected")]
         if sides[0][0] != sides[1][0] or not sides[0][2].strip() or not sides[1][2].strip():
             bad.append(line)
@@ -98,7 +98,7 @@ def test_oasst_sizes_and_turns(real_data: Path) -> None:
         (104, "1 different candidates, a ranking needs 2"),
         (222, "1 different candidates, a ranking needs 2"),
     ]
-    assert Counter(len(item.prompt) for item in rows) == {1: 262, 3: 256, 5: 20}
+    assert Counter(len(item.prompt) for item in rows) == {1: 264, 3: 255, 5: 19}
 
 
 def test_alpaca_eval_comparisons(real_data: Path) -> None:
