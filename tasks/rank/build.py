@@ -18,6 +18,7 @@ from tasks.rank.layouts.item import Rejected, Unpaired
 from tasks.rank.layouts.source import read_source
 from tasks.rank.people import read_people
 from tasks.rank.ranker import rank_by_program
+from tasks.rank.trust.report import metrics, trust
 from tasks.rank.unpaired_rows import write_unpaired
 from tasks.rankings import (
     RankedPrompt,
@@ -31,7 +32,7 @@ from tasks.rankings import (
 
 
 def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
-    """Write train.parquet, heldout.parquet, report.json and quarantine.jsonl; returns the metrics.
+    """Write train.parquet, heldout.parquet, report.json, trust.json and quarantine.jsonl; returns the metrics.
 
     Answers that were judged alone go to unpaired.parquet. Raises BadData when a source holds nothing that can be
     used, or when there are fewer than two prompts to split.
@@ -62,6 +63,10 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
         "sampled": sampled,
     }
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    trusted = trust(merged, items, config.seed or 0)
+    (out / "trust.json").write_text(json.dumps(trusted, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for one in trusted["flagged"]:
+        live.say(f"annotator {one['name']}: {'; '.join(one['reasons'])}")
     return {
         "prompts": report["prompts"],
         "heldout_prompts": report["heldout_prompts"],
@@ -69,7 +74,7 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
         "quarantined": len(rejected),
         "candidates_sampled": sampled.get("answers", 0),
         "length_baseline": report["length_baseline"],
-    }
+    } | metrics(trusted)
 
 
 def _rank(config: RankConfig, candidates: list[Candidates], inputs: Inputs) -> list[RankedPrompt]:

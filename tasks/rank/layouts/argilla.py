@@ -98,12 +98,13 @@ def _places(value: Any, fields: Row) -> Places | None:
         value = [{"value": name, "rank": rank} for name, rank in zip(value["value"], ranks, strict=True)]
     if not isinstance(value, list) or not value:
         return None
-    pairs = [(each.get("value"), each.get("rank")) if isinstance(each, dict) else (each, None) for each in value]
-    if any(not isinstance(name, str) or name not in fields for name, _ in pairs):
-        return None
-    if any(rank is not None and type(rank) is not int for _, rank in pairs):
-        return None
-    return [(name, number if rank is None else rank) for number, (name, rank) in enumerate(pairs, start=1)]
+    places: Places = []
+    for number, each in enumerate(value, start=1):
+        name, rank = (each.get("value"), each.get("rank")) if isinstance(each, dict) else (each, None)
+        if not isinstance(name, str) or name not in fields or not (rank is None or type(rank) is int):
+            return None
+        places.append((name, number if rank is None else rank))
+    return places
 
 
 def _ranking(response: Row, places: Places, options: list[str], origin: str) -> Ranking:
