@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tasks.rankings import RankedPrompt, pair_accuracy, pairs
 
+Items = list[RankedPrompt]
 Scorer = Callable[[RankedPrompt], list[float]]
 FOLDS, DRAWS = 5, 2000
 PENALTIES = (0.003, 0.03, 0.3)
@@ -38,12 +39,12 @@ class Accuracy:
     prompts: int
 
 
-def accuracy(items: list[RankedPrompt], rows: list[list[float]]) -> Accuracy:
+def accuracy(items: Items, rows: list[list[float]]) -> Accuracy:
     """Pair accuracy of the scores of the items' candidates."""
     return _with_interval(_by_prompt(items, rows))
 
 
-def advantage(items: list[RankedPrompt], rows: list[list[float]], others: list[list[float]]) -> Accuracy:
+def advantage(items: Items, rows: list[list[float]], others: list[list[float]]) -> Accuracy:
     """How much more accurate the first scores are than the second, prompt by prompt."""
     both = zip(_by_prompt(items, rows), _by_prompt(items, others), strict=True)
     return _with_interval([(one - two, count) for (one, count), (two, _) in both])
@@ -61,7 +62,7 @@ def _with_interval(values: list[tuple[float, int]]) -> Accuracy:
     return Accuracy(mean(values), low, high, sum(count for _, count in values), len(values))
 
 
-def _by_prompt(items: list[RankedPrompt], rows: list[list[float]]) -> list[tuple[float, int]]:
+def _by_prompt(items: Items, rows: list[list[float]]) -> list[tuple[float, int]]:
     """Accuracy and number of pairs of each distinct prompt that has one."""
     groups: dict[str, list[int]] = {}
     for number, item in enumerate(items):
@@ -76,7 +77,7 @@ def by_chance(seed: int) -> Scorer:
     return lambda item: [rng.random() for _ in item.candidates]
 
 
-def by_length(train: list[RankedPrompt]) -> Scorer:
+def by_length(train: Items) -> Scorer:
     """Longer is better, or shorter is, in characters: whichever is right more often on the training prompts."""
     share, _ = pair_accuracy(train, [[float(len(text)) for text in item.candidates] for item in train])
     sign = -1.0 if share < 0.5 else 1.0
@@ -97,7 +98,7 @@ def counts(text: str) -> Counter[str]:
     return Counter(ngrams(text))
 
 
-def by_ngrams(train: list[RankedPrompt], seed: int) -> Scorer:
+def by_ngrams(train: Items, seed: int) -> Scorer:
     """The bag of n-grams. Its penalty is the best on a fifth of the training prompts; then all of them are used."""
     rest, look = next(folds(train, seed))
     inner = _Bag(rest)
@@ -106,9 +107,7 @@ def by_ngrams(train: list[RankedPrompt], seed: int) -> Scorer:
     return _Bag(train).fit(best)
 
 
-def folds(
-    items: list[RankedPrompt], seed: int, count: int = FOLDS
-) -> Iterator[tuple[list[RankedPrompt], list[RankedPrompt]]]:
+def folds(items: Items, seed: int, count: int = FOLDS) -> Iterator[tuple[Items, Items]]:
     """(the others, this fold) of each fold; all items of a prompt are in the same one."""
     keys = sorted({item.prompt_key for item in items})
     random.Random(seed).shuffle(keys)
@@ -118,7 +117,7 @@ def folds(
         yield [item for item in items if fold[item.prompt_key] != number], inside
 
 
-def crossed(items: list[RankedPrompt], make: Callable[[list[RankedPrompt]], Scorer], seed: int) -> list[list[float]]:
+def crossed(items: Items, make: Callable[[Items], Scorer], seed: int) -> list[list[float]]:
     """Scores of every item by a rule that was made without its fold."""
     found: dict[int, list[float]] = {}
     for others, inside in folds(items, seed):
@@ -130,7 +129,7 @@ def crossed(items: list[RankedPrompt], make: Callable[[list[RankedPrompt]], Scor
 class _Bag:
     """Counts of the training answers, ready to be fitted with any penalty."""
 
-    def __init__(self, train: list[RankedPrompt]) -> None:
+    def __init__(self, train: Items) -> None:
         texts = [text for item in train for text in item.candidates]
         seen = Counter(gram for text in texts for gram in counts(text))
         kept = sorted((-answers, gram) for gram, answers in seen.items() if answers >= RARE)[:MOST]

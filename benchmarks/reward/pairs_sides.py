@@ -86,42 +86,65 @@ def ours(spec: dict[str, Any], config: RewardConfig) -> dict[str, Any]:
 def peer(spec: dict[str, Any], config: RewardConfig) -> dict[str, Any]:
     """TRL's RewardTrainer on every pair of every ranking; its own data order, collator and loop.
 
-    Not its defaults: bfloat16 and gradient checkpointing are off, the optimiser and its schedule are the stage's, a step
-    is as many pairs as ``prompts_per_step`` prompts have on average, nothing is saved or evaluated meanwhile.
+    Not its defaults: bfloat16 and gradient checkpointing are off, the optimiser and its schedule are the stage's, a
+    step is as many pairs as ``prompts_per_step`` prompts have on average, nothing is saved or evaluated meanwhile.
     """
-    from datasets import Dataset
     from datasets.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    work, tokenizer = Path(spec["work"]), load_tokenizer(Path(spec["finetuned"]))
+    items = read_rankings(Path(spec["rankings"]), "train")
+    rows = exploded(items, config, tokenizer)
+    prompts = sum(any(pairs(ranking) for ranking in item.ranks) for item in items)
+    steps = config.epochs * -(-prompts // config.prompts_per_step)
+    accumulate = max(round(config.epochs * len(rows) / steps / spec["micro"]), 1)
+    trainer = make_trainer(spec, config, rows, accumulate, tokenizer)
+    clock = Clock()
+    clock.begin()
+    trainer.train()
+    clock.end()
+    result = clock.result()
+    trained = trainer.model.merge_and_unload() if config.method == "lora" else trainer.model
+    trained.save_pretrained(work / "trained")
+    return result | {
+        "accuracy": accuracy(spec, config, load_reward(work / "trained")),
+        "first_loss": first_loss(trainer),
+        "pairs": len(rows),
+        "steps": trainer.state.global_step,
+        "steps_ours": steps,
+    }
+
+
+def make_trainer(
+    spec: dict[str, Any], config: RewardConfig, rows: list[dict[str, list[int]]], accumulate: int, tokenizer: Any
+) -> Any:
+    """The peer, ready to train: passes of ``micro`` pairs, so many of them a step."""
+    from datasets import Dataset
     from peft import LoraConfig
     from torch.optim.lr_scheduler import LambdaLR
     from transformers import PrinterCallback
     from trl import RewardConfig as PeerConfig
     from trl import RewardTrainer
 
-    disable_progress_bar()
-    tokenizer, model = load_tokenizer(Path(spec["finetuned"])), start_model(spec, Path(spec["work"]) / "start")
-    items = read_rankings(Path(spec["rankings"]), "train")
-    rows = exploded(items, config, tokenizer)
-    prompts = sum(any(pairs(ranking) for ranking in item.ranks) for item in items)
-    steps = config.epochs * -(-prompts // config.prompts_per_step)
-    accumulate = max(round(config.epochs * len(rows) / steps / spec["micro"]), 1)
-    lora = None
+    lora, opt, micro = None, config.optimizer, spec["micro"]
     if config.method == "lora":
         settings = config.lora
-        lora = LoraConfig(task_type="SEQ_CLS", r=settings.rank, lora_alpha=settings.alpha, target_modules="all-linear")  # type: ignore[arg-type]
+        lora = LoraConfig(task_type="SEQ_CLS", r=settings.rank, lora_alpha=settings.alpha, target_modules="all-linear")
     trainer = RewardTrainer(
-        model=model,
+        model=start_model(spec, Path(spec["work"]) / "start"),
         args=PeerConfig(
             output_dir=spec["work"],
             use_cpu=True,
             bf16=False,
             gradient_checkpointing=False,
-            per_device_train_batch_size=spec["micro"],
+            per_device_train_batch_size=micro,
             gradient_accumulation_steps=accumulate,
             num_train_epochs=config.epochs,
-            max_grad_norm=config.optimizer.clip,
+            max_grad_norm=opt.clip,
             max_length=None,  # the ids are cut already
             seed=config.seed or 0,
             save_strategy="no",
+            logging_first_step=True,
             report_to="none",
             disable_tqdm=True,
             dataloader_pin_memory=False,
@@ -131,28 +154,21 @@ def peer(spec: dict[str, Any], config: RewardConfig) -> dict[str, Any]:
         peft_config=lora,
     )
     trainer.remove_callback(PrinterCallback)
-    optimizer, opt = adamw(trainer.model, config.optimizer), config.optimizer
-    total = config.epochs * -(-len(rows) // (spec["micro"] * accumulate))
-    trainer.optimizer = optimizer
+    steps = config.epochs * -(-len(rows) // (micro * accumulate))
+    trainer.optimizer = adamw(trainer.model, opt)
     trainer.lr_scheduler = LambdaLR(
-        optimizer, lambda step: warmup_cosine(step, total, opt.warmup_steps, opt.min_rate) if step < total else 0.0
+        trainer.optimizer, lambda step: warmup_cosine(min(step, steps - 1), steps, opt.warmup_steps, opt.min_rate)
     )
-    clock = Clock()
-    clock.begin()
-    trainer.train()
-    clock.end()
-    result = clock.result()
-    trained = trainer.model.merge_and_unload() if lora else trainer.model
-    return result | {
-        "accuracy": accuracy(spec, config, trained),
-        "pairs": len(rows),
-        "steps": trainer.state.global_step,
-        "steps_ours": steps,
-    }
+    return trainer
+
+
+def first_loss(trainer: Any) -> float:
+    """Mean loss of the first step: ln 2 when the start is the same as ours."""
+    return float(next(row["loss"] for row in trainer.state.log_history if "loss" in row))
 
 
 def start_model(spec: dict[str, Any], folder: Path) -> Any:
-    """The fine-tuned model as a sequence classifier by transformers' own loader; its head is zero, as the stage's is."""
+    """The fine-tuned model as a sequence classifier by transformers' own loader; its head starts at zero."""
     from transformers import AutoModelForSequenceClassification
 
     load_chat_model(Path(spec["base"]), Path(spec["finetuned"])).save_pretrained(folder)
@@ -174,9 +190,8 @@ def exploded(items: list[RankedPrompt], config: RewardConfig, tokenizer: Any) ->
 def accuracy(spec: dict[str, Any], config: RewardConfig, model: Any) -> float:
     """Pair accuracy on prompts that no side has seen."""
     tokenizer, items = load_tokenizer(Path(spec["finetuned"])), read_rankings(Path(spec["heldout"]), "heldout")
-    rows = [
-        encode_answer(tokenizer, item.prompt, text, config.max_length) for item in items for text in item.candidates
-    ]
+    texts = [(item.prompt, text) for item in items for text in item.candidates]
+    rows = [encode_answer(tokenizer, prompt, text, config.max_length) for prompt, text in texts]
     flat = iter(reward_scores(model, rows, int(tokenizer.pad_token_id)).tolist())
     return pair_accuracy(items, [[next(flat) for _ in item.candidates] for item in items])[0]
 

