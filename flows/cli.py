@@ -15,6 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+rankings = typer.Typer(name="rankings", help="Look at rankings.", no_args_is_help=True)
+app.add_typer(rankings)
 
 RecipeArg = Annotated[str, typer.Argument(help="Shipped recipe or YAML file.", metavar="RECIPE")]
 RunArg = Annotated[str | None, typer.Argument(help="Run, or the beginning of its name; the latest by default.")]
@@ -152,6 +154,26 @@ def resume(
 
 
 @app.command()
+def rank(
+    run: RunArg = None,
+    annotator: Annotated[
+        list[str] | None, typer.Option("--annotator", "-a", help="Who ranks; once for each. Their links are printed.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65535)] = 4300,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Address of a proxy in front of it; PLUMBLINE_RANK_URL by default.")
+    ] = None,
+) -> None:
+    """Open the page on which people rank the candidates of a run that waits; then it goes on by itself."""
+    from flows.engine import prepare_environment
+
+    prepare_environment(quiet=True)
+    from flows.rank_page import rank as open_page
+
+    open_page(run, annotator or [], port, url)
+
+
+@app.command()
 def report(
     run: RunArg = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
@@ -160,6 +182,18 @@ def report(
     from flows.show import print_report
 
     print_report(run, open_)
+
+
+@rankings.command()
+def trust(
+    what: Annotated[str | None, typer.Argument(help="Run, or a file of rankings; the latest run by default.")] = None,
+    form: Annotated[str, typer.Option("--format", help="Format of the file, as in rank.sources.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Agreement, cycles and biases of rankings, and annotators to look at."""
+    from flows.trust import print_trust
+
+    print_trust(what, form, as_json)
 
 
 @app.command()

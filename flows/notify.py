@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from flows.automations import ANY_RUN, OURS, PREFIX, remove, replace
 from tasks.failures import BadConfig
+from tasks.rank.page.links import page_address
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -41,7 +42,7 @@ BODY = (
     "Run: {{ flow.name }}/{{ flow_run.name }}\n"
     "State: {{ flow_run.state.name }}\n"
     "Message: {{ flow_run.state.message or 'none' }}\n"
-    "Link: @LINK@{{ flow_run.id }}"
+    "Link: @LINK@{{ flow_run.id }}@BODY_PAGE@"
 )
 FIELDS = {
     "flow": "flow.name",
@@ -51,6 +52,7 @@ FIELDS = {
     "state": "flow_run.state.name",
     "message": "flow_run.state.message",
     "url": "('@LINK@' ~ flow_run.id)",
+    "ranking_page": "'@PAGE@'",  # empty unless it waits
 }
 PAYLOAD = "{" + ", ".join(f'"{name}": {{{{ ({value}) | tojson }}}}' for name, value in FIELDS.items()) + "}"
 
@@ -112,14 +114,14 @@ def _connect(client: "SyncPrefectClient", channel: Channel, address: str) -> lis
                     threshold=1,
                     within=timedelta(0),
                 ),
-                actions=[action(link)],
+                actions=[action(link, occasion)],
             )
             for occasion, states in OCCASIONS.items()
         ],
     )
 
 
-def _block(channel: Channel, address: str) -> Callable[[str], "CallWebhook | SendNotification"]:
+def _block(channel: Channel, address: str) -> Callable[[str, str], "CallWebhook | SendNotification"]:
     """Save the block; returns what makes the action that uses it, given the beginning of a run's link."""
     from prefect.blocks.notifications import SlackWebhook
     from prefect.blocks.webhook import Webhook
@@ -132,12 +134,25 @@ def _block(channel: Channel, address: str) -> Callable[[str], "CallWebhook | Sen
         hook = Webhook(url=SecretStr(address), headers=SecretDict({"Content-Type": "application/json"}))
         _deliver(channel, lambda: _call(hook, {"message": hello}))
         block = cast(UUID, hook.save(name, overwrite=True))
-        return lambda link: CallWebhook(block_document_id=block, payload=PAYLOAD.replace("@LINK@", link))
+        return lambda link, occasion: CallWebhook(block_document_id=block, payload=_fill(PAYLOAD, link, occasion))
     # Prefect hands every address that is not Slack's to Apprise, which knows mailto and a hundred more
     message = SlackWebhook(url=SecretStr(address))
     _deliver(channel, lambda: _send(message, hello))
     block = cast(UUID, message.save(name, overwrite=True))
-    return lambda link: SendNotification(block_document_id=block, subject=SUBJECT, body=BODY.replace("@LINK@", link))
+    return lambda link, occasion: SendNotification(
+        block_document_id=block, subject=SUBJECT, body=_fill(BODY, link, occasion)
+    )
+
+
+def _fill(template: str, link: str, occasion: str) -> str:
+    """Link of the run, and, for one that waits, of the page on which people rank."""
+    wanted = {"@LINK@": link, "@BODY_PAGE@": "", "@PAGE@": ""}
+    if occasion == "waiting":
+        wanted["@PAGE@"] = page_address()
+        wanted["@BODY_PAGE@"] = f"\nRanking page: {page_address()} (plumbline rank starts it and prints the links)"
+    for mark, text in wanted.items():
+        template = template.replace(mark, text)
+    return template
 
 
 def _deliver(channel: Channel, send: Callable[[], None]) -> None:

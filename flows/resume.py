@@ -17,10 +17,14 @@ def resume(name: str | None, rankings: Path | None, annotator: str) -> None:
 
     Raises BadConfig when the run does not wait, BadData when the rankings cannot be used; the run then waits on.
     """
-    record = _waiting(name)
-    desk = _desk(record)
-    file = desk.take((rankings or desk.sheet).absolute(), annotator)
-    print(f"{record.run}: {prompts_ranked(desk.read(file))} ranked prompts accepted, kept in {file}")
+    record = waiting_run(name)
+    desk = desk_of(record)
+    go_on(record, desk, desk.take(rankings.absolute(), annotator) if rankings else desk.collect(annotator))
+
+
+def go_on(record: RunRecord, desk: Desk, file: Path) -> None:
+    """Let a run go on with rankings that were accepted."""
+    print(f"{record.run}: {prompts_ranked(desk.read(file))} ranked prompts accepted, kept in {file}", flush=True)
     if record.waiting["by"] == "worker":
         _resume_flow_run(record, file)
         print(f"next: plumbline status {record.run}   (a worker goes on with it)")
@@ -28,7 +32,7 @@ def resume(name: str | None, rankings: Path | None, annotator: str) -> None:
         _go_on_here(record)
 
 
-def _waiting(name: str | None) -> RunRecord:
+def waiting_run(name: str | None) -> RunRecord:
     """The run of this name, or the latest that waits. Raises BadConfig."""
     waiting = [record for record in records() if record.state == "Waiting"]
     if name is None and waiting:
@@ -40,7 +44,7 @@ def _waiting(name: str | None) -> RunRecord:
     return record
 
 
-def _desk(record: RunRecord) -> Desk:
+def desk_of(record: RunRecord) -> Desk:
     config = AlignConfig.model_validate(record.config)
     return open_desk(open_store(config), ArtifactRef.model_validate(record.waiting["candidates"]), config.rank.people)
 

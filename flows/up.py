@@ -26,7 +26,7 @@ SETTINGS = {
 
 def up(port: int) -> None:
     """Start, print the URL, keep alive what dies, end everything. Raises BadConfig when the port is taken."""
-    _check_port(port)
+    check_port(port)
     url = f"http://{HOST}:{port}"
     environment = _prepare(url)
     folder = home() / "up"
@@ -72,7 +72,8 @@ def _start(server: Kept, worker: Kept, url: str) -> None:
     )
 
 
-def _check_port(port: int) -> None:
+def check_port(port: int) -> None:
+    """Raises BadConfig that names the option when a port of this host is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that has just ended is no obstacle
         try:

@@ -26,9 +26,11 @@ from rich.console import Console
 
 from configs.schema.rank import RankConfig
 from flows.deadline import drop_deadline, set_deadline
+from flows.judge_key import lend_key
 from tasks.artifacts.ref import ArtifactRef
 from tasks.failures import BadData
 from tasks.rank.desk import Desk, open_desk, with_rankings
+from tasks.rank.page.links import page_address
 from tasks.run import Run, own_run
 
 KEY = "rankings"  # of a suspension; every refused answer leads to another: rankings-1, rankings-2, …
@@ -45,9 +47,11 @@ def for_rankings(run: Run, config: RankConfig, candidates: ArtifactRef | State[A
     """The rank settings with people's rankings in them; without ``ranker: people``, the settings as they are.
 
     While the rankings are not there, the process ends: prefect.exceptions.Pause. Raises BadConfig when more are asked
-    for than there are candidates, BadData when rank.people.path is wrong or the deadline says to fail.
+    for than there are candidates or the judge's key is not there, BadData when rank.people.path is wrong or the
+    deadline says to fail.
     """
-    if config.ranker != "people" or candidates is None:
+    lend_key(config)
+    if "people" not in config.rankers or candidates is None:
         return config
     if isinstance(candidates, State):  # what a stage hands on inside a flow, so that Prefect sees who needs whom
         candidates = candidates.result()
@@ -131,11 +135,12 @@ def print_waiting(console: Console, again: dict[str, Any]) -> None:
     record.save()
     console.print("\n[bold]Waiting for rankings[/bold]")
     for line in (
-        f"fill in `ranks` in {record.waiting['file']}",
+        f"on a page: plumbline rank {record.run}, then open {page_address()} by the link that it prints",
+        f"or fill in `ranks` in {record.waiting['file']}",
         "one whole number a candidate: 1 is the best, equal numbers are ties",
     ):
         console.print(f"  {line}", soft_wrap=True, markup=False)
-    console.print(f"\nnext: plumbline resume {record.run}", soft_wrap=True)
+    console.print(f"\nnext: plumbline rank {record.run}, or plumbline resume {record.run}", soft_wrap=True)
 
 
 def describe(run: Run, desk: Desk, refused: str) -> str:
@@ -150,6 +155,11 @@ def describe(run: Run, desk: Desk, refused: str) -> str:
         [
             *lines,
             f"**The run waits for rankings by people:** {desk.progress()}. {limit}",
+            "",
+            f"**On a page:** `plumbline rank {run.record.run} --annotator NAME …` serves {page_address()} and prints a "
+            "link for each annotator. When enough is in, the run goes on by itself.",
+            "",
+            "**In a file:**",
             "",
             f"1. Open `{desk.sheet}`",
             "2. A line is a prompt with its candidates. Fill in `ranks`, a whole number for each: 1 is the best, equal "

@@ -68,7 +68,12 @@ def finetune(config: FinetuneConfig, inputs: Inputs, out: Path, live: Live) -> M
     return train(config, inputs, out, live)
 
 
-@stage(version=1, makes="candidates", needs={"world": "world", "base": "pretrain", "finetuned": "finetune"}, gpu=True)
+@stage(
+    version=2,  # how each answer came about
+    makes="candidates",
+    needs={"world": "world", "base": "pretrain", "finetuned": "finetune"},
+    gpu=True,
+)
 def candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
     """Sample K answers to each prompt from the fine-tuned model, to be ranked."""
     from tasks.candidates.sample import sample_candidates
@@ -77,7 +82,7 @@ def candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: Live) -
 
 
 @stage(
-    version=2,  # each ranking with its annotator and origin, merged by prompt and candidates
+    version=3,  # trust.json
     makes="rankings",
     needs={"world": "world", "candidates": "candidates"},
 )
@@ -102,9 +107,9 @@ def reward(config: RewardConfig, inputs: Inputs, out: Path, live: Live) -> Metri
 
 
 @stage(
-    version=1,
+    version=2,  # more columns in the curve
     makes="adapter",
-    needs={"world": "world", "base": "pretrain", "finetuned": "finetune", "reward": "reward"},
+    needs={"world": "world", "corpus": "corpus", "base": "pretrain", "finetuned": "finetune", "reward": "reward"},
     accelerate=True,
 )
 def ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
@@ -135,7 +140,7 @@ def evaluate(config: EvaluateConfig, inputs: Inputs, out: Path, live: Live) -> M
 
 
 @stage(
-    version=2,
+    version=3,  # the section on the rankings
     makes="report",
     needs={
         "corpus": "corpus",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from ranking_sheet import make_sheet  # noqa: F401  a fixture
 
 # The first example imports and allocates; on a loaded machine it takes seconds, which says nothing of the code
 settings.register_profile("plumbline", deadline=None, suppress_health_check=[HealthCheck.too_slow])

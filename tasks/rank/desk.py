@@ -1,8 +1,8 @@
 """The desk where candidates lie until people have ranked them: what was given out, what came back, by when.
 
 ``$PLUMBLINE_HOME/rankings/CANDIDATES/`` holds candidates.jsonl, the sheet that people fill in; rankings.jsonl, what
-was accepted; asked.json, when the sheet was given out. CANDIDATES is the beginning of the artifact's digest: every
-run with the same candidates shares the desk, so people are asked once.
+was accepted; asked.json, when the sheet was given out; page.jsonl, what came in on the ranking page. CANDIDATES is
+the beginning of the artifact's digest: every run with the same candidates shares the desk, so people are asked once.
 """
 
 import json
@@ -46,6 +46,11 @@ class Desk:
         return self.folder / "rankings.jsonl"
 
     @property
+    def page(self) -> Path:
+        """What the ranking page writes, beside the database that it keeps."""
+        return self.folder / "page.jsonl"
+
+    @property
     def target(self) -> int:
         """Prompts to be ranked. Raises BadConfig when more are asked for than there are."""
         there = len({prompt_key(item.prompt) for item in self.candidates if len(item.distinct) > 1})
@@ -84,14 +89,28 @@ class Desk:
         Raises BadData that says what is wrong; TooFew below the target, unless the deadline has passed and
         rank.people.on_deadline is use.
         """
-        items = self.read(file, annotator)
-        count, target = prompts_ranked(items), self.target
-        if count < target and not (self.late and self.asked.on_deadline == "use" and count):
-            raise TooFew(f"{file}: {count} of {target} prompts are ranked")
+        return self._accept(self.read(file, annotator), file)
+
+    def collect(self, annotator: str = "") -> Path:
+        """The same with what is on the sheet and on the ranking page, together."""
+        return self._accept(self._given(annotator), self.sheet)
+
+    def _given(self, annotator: str = "") -> list[RankedPrompt]:
+        on_page = self.read(self.page) if self.page.is_file() else []
+        return self.read(self.sheet, annotator) + on_page
+
+    def _accept(self, items: list[RankedPrompt], file: Path) -> Path:
+        count, target = prompts_ranked(items, self.asked.overlap), self.target
+        if count < target and not (self.late and self.asked.on_deadline == "use" and items):
+            raise TooFew(f"{file}: {self._count(count)}")
         if file != self.accepted:
             self.folder.mkdir(parents=True, exist_ok=True)
             _replace(self.accepted, "".join(returned(items)))
         return self.accepted
+
+    def _count(self, count: int) -> str:
+        by = f" by {self.asked.overlap} annotators" if self.asked.overlap > 1 else ""
+        return f"{count} of {self.target} prompts are ranked{by}"
 
     def read(self, file: Path, annotator: str = "") -> list[RankedPrompt]:
         """Rankings of a filled-in sheet. Raises BadData that names the file when it is missing or wrong."""
@@ -115,14 +134,14 @@ class Desk:
         return None
 
     def ready(self) -> Path | None:
-        """The rankings if they are settled, or on the full sheet; None while too few are in.
+        """The rankings if they are settled, or enough on sheet and page; None while too few are in.
 
         Raises as ``settled`` does, and BadData when the deadline has passed and the policy is to fail.
         """
         if (file := self.settled()) is not None:
             return file
         try:
-            return self.take(self.sheet)
+            return self.collect()
         except BadData as problem:
             if not self.late:
                 return None
@@ -136,7 +155,7 @@ class Desk:
         if not self.sheet.is_file():
             return f"{self.target} prompts to rank"
         try:
-            return f"{prompts_ranked(self.read(self.sheet))} of {self.target} prompts are ranked"
+            return self._count(prompts_ranked(self._given(), self.asked.overlap))
         except BadData as error:
             return str(error)
 
@@ -150,6 +169,12 @@ def open_desk(store: Store, candidates: ArtifactRef, asked: PeopleConfig) -> Des
 def with_rankings(config: RankConfig, file: Path) -> RankConfig:
     """The same settings, with the file that the rank stage reads."""
     return config.model_copy(update={"people": config.people.model_copy(update={"path": str(file)})})
+
+
+def note_page(desk: Desk, lines: list[str]) -> int:
+    """Replace what is known of the ranking page; returns how many prompts are ranked, the sheet's included."""
+    _replace(desk.page, "".join(lines))
+    return prompts_ranked(desk.read(desk.sheet) + desk.read(desk.page), desk.asked.overlap)
 
 
 def _replace(path: Path, text: str) -> None:

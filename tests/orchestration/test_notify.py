@@ -86,6 +86,7 @@ def test_a_web_hook_hears_of_failure_waiting_and_finish(
         "state": "Failed",
         "message": 'BadData: rows.jsonl:3: "x" is not JSON',
         "url": f"{service.url.removesuffix('/api')}/runs/flow-run/{failed}",
+        "ranking_page": "",
     }
 
 

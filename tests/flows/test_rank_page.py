@@ -1,0 +1,95 @@
+"""`plumbline rank`: a run that waits is ranked on a page and goes on by itself."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from asking import asks
+from prefect.exceptions import Pause
+from ranking_people import Person
+from ranking_server import free_port, wait_until_it_answers
+
+from flows import rank_page
+from flows.rank_page import Opened, _serve, open_page
+from tasks.failures import BadConfig, BadData
+from tasks.rankings import Split, read_rankings
+from tasks.run import RunRecord, find_run, open_store
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture(autouse=True)
+def child_sees_tests(monkeypatch: pytest.MonkeyPatch, own_home: Path) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setattr(rank_page, "LINGER", 0.5)
+
+
+def ask(*changes: str) -> RunRecord:
+    with pytest.raises(Pause):
+        asks(list(changes))
+    return find_run(None)
+
+
+def rank_all(opened: Opened, problems: list[BaseException]) -> None:
+    try:
+        wait_until_it_answers(opened.port)
+        for name in opened.page.tokens.annotators:
+            me = Person(httpx.Client(base_url=opened.address, timeout=60)).enter(opened.page.tokens.login(name))
+            for _ in opened.page.book.sheet:  # no look after the last: the page closes when enough is in
+                assert me.send(me.look(), 1, 2, 2, comment=f"by {name}", honest_0="4").status_code == 200
+                time.sleep(0.2)
+    except BaseException as problem:
+        problems.append(problem)
+
+
+def test_two_people_rank_on_the_page_and_the_run_goes_on() -> None:
+    changes = ["rank.people.overlap=2"]
+    record = ask(*changes)
+    opened = open_page(record.run, ["ann", "bo"], free_port(), None)
+    problems: list[BaseException] = []
+    people = threading.Thread(target=rank_all, args=(opened, problems))
+    people.start()
+    file = asyncio.run(_serve(opened))
+    people.join(60)
+    assert problems == []
+    assert file == opened.desk.accepted
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert sorted(row["annotator"] for row in rows) == ["ann"] * 4 + ["bo"] * 4
+    artifact = asks(changes).result()
+    done = find_run(record.run)
+    assert done.state == "Completed"
+    assert done.row("rank")["metrics"]["prompts"] == 4
+    folder = open_store().open(artifact)
+    splits: tuple[Split, ...] = ("train", "heldout")
+    items = [item for split in splits for item in read_rankings(folder, split)]
+    assert [len(item.rankings) for item in items] == [2] * 4, "one row a prompt, both annotators in it"
+    for ranking in (ranking for item in items for ranking in item.rankings):
+        best = ranking.shown.index(0)
+        assert (ranking.origin, ranking.ranks[best], ranking.axes["honest"][best]) == ("people", 1, 4)
+        assert (ranking.comment, ranking.all_bad) == (f"by {ranking.annotator}", False)
+        assert ranking.seconds is not None
+    with pytest.raises(BadConfig, match="is Completed and waits for nothing"):
+        open_page(record.run, [], free_port(), None)
+
+
+def test_what_is_wrong_is_said() -> None:
+    record = ask("rank.people.overlap=2")
+    with pytest.raises(BadConfig, match="no such run"):
+        open_page("nobody", ["a", "b"], free_port(), None)
+    with pytest.raises(BadConfig, match=r"rank\.people\.overlap=2, but 1 annotators .* --annotator NAME"):
+        open_page(record.run, ["ann"], free_port(), None)
+    with pytest.raises(BadConfig, match="--url 'rank': an address"):
+        open_page(record.run, ["a", "b"], free_port(), "rank")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(BadConfig, match=r"port \d+ of 127.0.0.1 is taken .* --port \d+"):
+            open_page(record.run, ["a", "b"], taken.getsockname()[1], None)
+    Path(record.waiting["file"]).write_text("", encoding="utf-8")
+    with pytest.raises(BadData, match="nothing to rank"):
+        open_page(record.run, ["a", "b"], free_port(), None)
