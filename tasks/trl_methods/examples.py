@@ -137,7 +137,7 @@ class Preferences:
 def load_preferences(config: TrlConfig, folder: Path, tokenizer: PreTrainedTokenizerBase) -> Preferences:
     """Read a rankings artifact. Raises BadData that says how many rankings there are when nothing can be learned."""
     encoder, measured = Encoder(tokenizer, config.max_length), Encoder(tokenizer, config.max_length)
-    items = read_rankings(folder, "train")
+    items = [] if config.online else read_rankings(folder, "train")
     learned = encode_pairs(items, encoder, config.pairs) if config.method == "dpo" else []
     marked: list[Marked] = []
     if config.method == "kto":

@@ -29,7 +29,6 @@ from tasks.trl_methods.preference import dpo_trainer, kto_trainer, preference_fi
 from tasks.trl_methods.training import (
     Progress,
     adapter_of,
-    check_supported,
     common_arguments,
     fit,
     trained_parameters,
@@ -45,7 +44,6 @@ def train_trl(config: TrlConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     prompts, Diverged when a loss or a gradient is not finite, LostWorker when it was asked to stop.
     """
     state = PartialState()
-    check_supported(state)
     if config.lora.targets != "all-linear" and "lm_head" in config.lora.targets:
         raise BadConfig("trl.lora.targets names lm_head: the trainers take its weight as it is; leave it out")
     disable_progress_bar()

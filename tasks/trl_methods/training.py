@@ -48,13 +48,18 @@ class Progress:
     last: dict[str, float] = field(default_factory=dict)
 
 
-def check_supported(state: PartialState) -> None:
-    """Raises BadConfig unless every process holds whole weights."""
-    kind = state.distributed_type
+def check_supported(trainer: Trainer) -> None:
+    """Raises BadConfig unless every process holds whole weights in float32."""
+    kind, precision = trainer.accelerator.distributed_type, trainer.accelerator.mixed_precision
     if kind not in WHOLE_WEIGHTS:
         raise BadConfig(
             f"trl under accelerate's distributed_type={kind.value}: the adapter is saved and sampled from whole "
             "weights; set trl.launch.processes, or an accelerate_config of type MULTI_GPU (see configs/launch/ddp.yaml)"
+        )
+    if precision != "no":
+        raise BadConfig(
+            f"trl under accelerate's mixed_precision={precision}: log-probabilities of two models are subtracted, in "
+            "float32; set mixed_precision to 'no'"
         )
 
 
@@ -112,7 +117,8 @@ def fit(
     live: Live,
     figures: Figures,
 ) -> None:
-    """Train from the checkpoint, or from the first step. Raises Diverged, and LostWorker when asked to stop."""
+    """Train from the checkpoint, or from the first step. Raises BadConfig, Diverged, LostWorker when asked to stop."""
+    check_supported(trainer)
     optimizer = adamw(adapter_of(trainer), config.optimizer)
     if checkpoint is not None:
         _restore(adapter_of(trainer), optimizer, checkpoint)

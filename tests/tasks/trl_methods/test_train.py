@@ -22,6 +22,8 @@ from tasks.perplexity import token_nats
 from tasks.rankings import RankedPrompt, Ranking, write_rankings
 from tasks.trl_methods.train import train_trl
 
+LETTER_A = 4  # the first token after the special ones
+
 
 class Killed(Exception):
     """Stands for SIGKILL after the work of a step."""
@@ -75,26 +77,24 @@ def test_a_preference_is_learned_from_rankings(parts: TrlParts, tmp_path: Path, 
     assert metrics["margin"] > 1.0
     assert metrics["preferred"] == 1.0
     aligned = _check_artifact(parts, out, metrics, 12)
-    head = encode_prompt(parts.tokenizer, user("say 200"))
-    ab, cd = (parts.tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("ab", "cd"))
-    masks = [[0] * len(head) + [1] * len(said) for said in (ab, cd)]
-    nats = token_nats(aligned, [head + ab, head + cd], 0, masks=masks)
-    assert nats[0] < nats[1], "ab has become likelier than cd"
+    head = encode_prompt(parts.tokenizer, user("k k"))
+    nats = token_nats(aligned, [[*head, LETTER_A], [*head, LETTER_A + 1]], 0, masks=[[0] * len(head) + [1]] * 2)
+    assert nats[0] < nats[1], "a has become likelier than b"
 
 
 @pytest.mark.parametrize("method", ["grpo", "rloo"])
 def test_a_reward_is_learned_from_answers(parts: TrlParts, tmp_path: Path, method: str) -> None:
     out, live = _folder(tmp_path / "out"), Live(_folder(tmp_path / "work"))
     config = parts.config(
-        method, steps=20, batch=16, beta=0.0, optimizer=OptimizerConfig(learning_rate=1e-2, warmup_steps=0)
+        method, steps=20, batch=32, beta=0.0, optimizer=OptimizerConfig(learning_rate=2e-2, warmup_steps=0)
     )
     metrics = train_trl(config, parts.inputs, out, live)
     assert metrics["method"] == method
     _check_artifact(parts, out, metrics, 20)
     curve = _rows(out / "training" / "curve.jsonl")
     assert {"reward", "reward_std", "entropy", "length", "ended"} <= set(curve[0])
-    first, last = (sum(row["reward"] for row in rows) / 5 for rows in (curve[:5], curve[-5:]))
-    assert last > first + 0.1
+    assert curve[-1]["reward"] > curve[0]["reward"] + 0.3
+    assert metrics["reward"] > metrics["reward_start"] + 0.3
 
 
 @pytest.mark.parametrize(("method", "changes"), [("dpo", {}), ("kto", {}), ("grpo", {"reuse": 2}), ("rloo", {})])
@@ -147,7 +147,7 @@ def test_a_broken_loss_is_named(parts: TrlParts, tmp_path: Path) -> None:
 
 def test_what_cannot_be_learned_is_refused(parts: TrlParts, tmp_path: Path) -> None:
     tied = _folder(tmp_path / "tied")
-    items = [RankedPrompt(user("say"), ["ab", "cd"], [Ranking([1, 1])])]
+    items = [RankedPrompt(user("c"), ["a", "b"], [Ranking([1, 1])])]
     write_rankings(tied, "train", items)
     write_rankings(tied, "heldout", items)
     inputs = Inputs(folders={**parts.inputs.folders, "rankings": tied}, sources=parts.inputs.sources)
@@ -165,10 +165,10 @@ def test_what_cannot_be_learned_is_refused(parts: TrlParts, tmp_path: Path) -> N
 
 def test_the_reward_model_pays(parts: TrlParts, tmp_path: Path) -> None:
     """GRPO with the reward stage's folder and a function beside it: both are in the curve."""
-    rewards = [RewardPart(model="reward"), RewardPart(function="trl_parts:even_letters", weight=2.0)]
+    rewards = [RewardPart(model="reward"), RewardPart(function="trl_parts:share_of_a", weight=2.0)]
     out = _folder(tmp_path / "out")
     config = parts.config("grpo", steps=1, rewards=rewards)
     train_trl(config, parts.inputs, out, Live(_folder(tmp_path / "work")))
     row = _rows(out / "training" / "curve.jsonl")[0]
-    assert row["reward"] == pytest.approx(row["reward_model"] + 2 * row["reward_even_letters"], abs=1e-4)
+    assert row["reward"] == pytest.approx(row["reward_model"] + 2 * row["reward_share_of_a"], abs=1e-4)
     assert row["kl"] == pytest.approx(0.0, abs=1e-6), "the first answers are the start model's"
