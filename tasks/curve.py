@@ -25,7 +25,8 @@ class Curve:
         self._pending.append(values)
         if step % self._every and step != self._steps:
             return
-        mean = {name: sum(row[name] for row in self._pending) / len(self._pending) for name in values}
+        known = {name: [row[name] for row in self._pending if name in row] for name in values}
+        mean = {name: sum(found) / len(found) for name, found in known.items()}
         if "lr" in values:
             mean["lr"] = values["lr"]
         self._rows.append({"step": step, **{name: float(f"{value:.6g}") for name, value in mean.items()}})

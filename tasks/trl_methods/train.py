@@ -63,9 +63,8 @@ def train_trl(config: TrlConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     if checkpoint is None:
         progress = Progress(Curve(config.steps), measurer.start().plain())
     else:
-        progress = Progress(
-            Curve(config.steps, checkpoint.values["curve"]), checkpoint.values["start"], checkpoint.step
-        )
+        values = checkpoint.values
+        progress = Progress(Curve(config.steps, values["curve"]), values["start"], checkpoint.step, values["last"])
     start = Measurement(**progress.start)
     # A finished run that died while it measured makes its trainer again only for the adapter in it
     done = min(progress.step, config.steps - 1)

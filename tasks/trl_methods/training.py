@@ -186,7 +186,8 @@ class Watch(TrainerCallback):
             return  # the summary at the end
         config, progress = self._config, self._progress
         values = {
-            **progress.last,  # of a step on answers that were sampled before it, TRL says less
+            # TRL says less of a step on answers that were sampled before it, or whose answers are all wanted
+            **progress.last,
             "loss": float(logs["loss"]),
             **self._figures(logs),
             "gradient_norm": float(logs["grad_norm"]),
@@ -225,7 +226,13 @@ class Watch(TrainerCallback):
         assert self._trainer.optimizer is not None
         tensors, state = optimizer_tensors(self._trainer.optimizer, "optimizer")
         weights = {f"adapter.{name}": param for name, param in trained_parameters(adapter_of(self._trainer)).items()}
-        values = {"start": self._progress.start, "curve": self._progress.curve.state(), "optimizer": state}
+        progress = self._progress
+        values = {
+            "start": progress.start,
+            "curve": progress.curve.state(),
+            "last": progress.last,
+            "optimizer": state,
+        }
         save_checkpoint(
             self._live.work / "checkpoints",
             self._progress.step,

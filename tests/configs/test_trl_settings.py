@@ -78,9 +78,9 @@ def test_every_loss_is_one_that_trl_names() -> None:
     """Read from the texts of TRL's settings, which is where it lists them."""
     from dataclasses import fields
 
-    from trl import DPOConfig, GRPOConfig, KTOConfig
+    from trl import DPOConfig, GRPOConfig
 
-    for method, config in (("dpo", DPOConfig), ("kto", KTOConfig), ("grpo", GRPOConfig)):
+    for method, config in (("dpo", DPOConfig), ("grpo", GRPOConfig)):
         text = next(field.metadata["help"] for field in fields(config) if field.name == "loss_type")
         for loss in LOSSES[method]:
-            assert f"'{loss}'" in text or f'"{loss}"' in text or f"`{loss}`" in text, loss
+            assert f"'{loss}'" in text, loss

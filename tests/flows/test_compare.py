@@ -16,8 +16,8 @@ FIGURES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _run(method: str, digest: str = "d", *changes: str, **metrics: Any) -> str:
-    config = load_recipe("nano", [f"align.method={method}", *changes])
+def _run(by: str, digest: str = "d", *changes: str, **metrics: Any) -> str:
+    config = load_recipe("nano", [f"align.method={by}", *changes])
     run = Run.begin(config, config.stages)
     for stage in ("finetune", "reward", config.aligner, "evaluate"):
         values = {config.aligner: {**FIGURES, **metrics}, "evaluate": {"win_rate": 0.75, "perplexity_aligned": 3.0}}

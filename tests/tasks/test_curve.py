@@ -36,3 +36,10 @@ def test_interrupted_anywhere_the_rows_are_the_same() -> None:
             if step == stop:
                 parts = Curve(600, json.loads(json.dumps(parts.state())))
         assert parts.rows == whole.rows
+
+
+def test_a_value_that_a_step_does_not_have_is_left_out_of_the_mean() -> None:
+    curve = Curve(steps=400)
+    curve.add(1, loss=1.0)
+    curve.add(2, loss=3.0, margin=5.0)
+    assert curve.rows == [{"step": 2, "loss": 2.0, "margin": 5.0}]
