@@ -34,7 +34,7 @@ def desk(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
     config = load_recipe("nano", [*PEOPLE, f"rank.people.page.port={free_port()}", "rank.people.overlap=2"])
     run = Run.begin(config, STAGES, flow_run=str(uuid4()))
-    sampled = candidates(run, ToyConfig())
+    sampled, _ = candidates.execute(run, ToyConfig(), {})
     desk = open_desk(run.store, sampled, config.rank.people)
     desk.give_out()
     waiting = {"file": str(desk.sheet), "by": "worker", "candidates": sampled.model_dump(mode="json")}
