@@ -19,6 +19,7 @@ from tasks.checkpoint import (
 from tasks.ppo.critic import AdapterCritic, AnyCritic, Critic
 from tasks.ppo.ema import Average
 from tasks.ppo.experience import Experience, Round
+from tasks.ppo.guard import Guard
 from tasks.ppo.penalties import KlController, RewardScale
 from tasks.ppo.policy import AnyPolicy, Policy, WholePolicy, load_parameters
 from tasks.ppo.processes import Processes
@@ -49,6 +50,7 @@ class Learner:
     stopped: str = ""
     curve: list[dict[str, Any]] = field(default_factory=list)
     start: dict[str, Any] | None = None
+    guard: Guard | None = None
 
     @classmethod
     def create(cls, config: PPOConfig, model: PreTrainedModel, device: torch.device | str = "cpu") -> "Learner":
@@ -87,7 +89,10 @@ class Learner:
             "round": None,
             "curve": self.curve,
             "start": self.start,
+            "guard": None if self.guard is None else self.guard.values(),
         }
+        if self.guard is not None:
+            tensors |= {f"guard.{name}": tensor for name, tensor in self.guard.kept.items()}
         number = self.iteration * (steps + 1)
         if self.round is not None:
             assert processes is not None
@@ -121,6 +126,9 @@ class Learner:
         self.iteration, self.cursor = values["iteration"], values["cursor"]
         self.text_cursor = values["text_cursor"]
         self.curve, self.start = values["curve"], values["start"]
+        if self.guard is not None and values["guard"] is not None:
+            self.guard.restore(values["guard"], checkpoint.part("guard"))
+            self.stopped = self.guard.stopped
         if values["round"] is not None:
             assert processes is not None
             experience = Experience.of(checkpoint.part("round"), values["round"]["batch"], processes)

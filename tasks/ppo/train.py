@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from configs.schema.ppo import PPOConfig
 from tasks.chat import copy_tokenizer, load_tokenizer
+from tasks.engines.choose import make_engine
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_base, load_chat_model
@@ -46,7 +47,8 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     texts = load_texts(config, inputs, tokenizer, positions)
     asked = any(part.model is not None for part in config.rewards)
     rewards = build_rewards(config, RewardModel(inputs.folders["reward"], processes.device) if asked else None)
-    roles = Roles(config, processes, tokenizer, prompts.train, rewards, texts)
+    engine = make_engine(config.rollout, config.lora.rank, processes.main)
+    roles = Roles(config, processes, tokenizer, prompts.train, rewards, texts, engine=engine)
     learner = Learner.create(config, model, processes.device)
 
     def on_row(row: dict[str, float], pace: float) -> None:
@@ -54,6 +56,7 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
         live.progress(learner.iteration, config.iterations, "iterations", **shown, samples_s=pace)
 
     training = Training(roles, learner, live.work / "checkpoints", on_row)
+    learner.guard = make_guard(roles, learner, prompts.heldout, getattr(model_of(rewards), "uncertainty", None))
     training.resume()
     if learner.start is None:
         learner.start = measure(roles, learner, prompts.heldout).plain()
@@ -66,6 +69,7 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
 
     start = Measurement(**learner.start)
     end = measure(roles, learner, prompts.heldout)
+    engine.close()
     metrics = {
         **metrics_of(start, end),
         **_perplexities(roles, inputs.folders["base"], prompts.heldout, start, end),
