@@ -120,47 +120,11 @@ def _train(config: TokenizerConfig, corpus: Path, live: Live) -> "PreTrainedToke
 def _take_over(base: str, more: list[str], live: Live) -> "PreTrainedTokenizerBase":
     """The base's tokenizer with our chat template; tokens are added only where it lacks them."""
     from tasks.base_model import resolve_base
-    from tasks.chat import CHAT_TEMPLATE, SPECIAL_TOKENS
+    from tasks.chat import add_chat
 
     tokenizer = resolve_base(base).load_tokenizer()
-    pad, end_of_text, *chat = SPECIAL_TOKENS
     before = len(tokenizer)
-    known = tokenizer.get_vocab()
-    missing = [token for token in chat if token not in known]
-    missing += [token for token in more if token not in [*missing, *tokenizer.all_special_tokens]]
-    if missing:
-        tokenizer.add_special_tokens({"additional_special_tokens": missing}, replace_extra_special_tokens=False)
-    if tokenizer.eos_token is None:
-        tokenizer.add_special_tokens({"eos_token": end_of_text})
-    if tokenizer.pad_token is None:
-        tokenizer.add_special_tokens({"pad_token": pad})
+    add_chat(tokenizer, more)
     if len(tokenizer) > before:
         live.say(f"{len(tokenizer) - before} special tokens added to the {before} of {base}")
-    tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
-
-
-def _measure(tokenizer: tokenizers.Tokenizer, corpus: Path) -> dict[str, Any]:
-    tokenizer.encode_special_tokens = True  # a document's "<|im_end|>" is text
-    vocabulary = tokenizer.get_vocab_size()
-    used, train_tokens, train_bytes = _encode(tokenizer, texts(corpus, "train", MEASURED))
-    _, tokens, size = _encode(tokenizer, texts(corpus, "heldout", MEASURED))
-    if tokens == 0:
-        tokens, size = train_tokens, train_bytes
-    return {
-        "vocabulary": vocabulary,
-        "bytes_per_token": round(size / max(tokens, 1), 4),
-        "unused_tokens": vocabulary - len(used),
-    }
-
-
-def _encode(tokenizer: tokenizers.Tokenizer, corpus: Iterator[str]) -> tuple[set[int], int, int]:
-    """Token ids met, number of tokens, number of UTF-8 bytes."""
-    used: set[int] = set()
-    tokens = size = 0
-    while batch := list(islice(corpus, BATCH)):
-        for text, encoded in zip(batch, tokenizer.encode_batch_fast(batch, add_special_tokens=False), strict=True):
-            used.update(encoded.ids)
-            tokens += len(encoded.ids)
-            size += len(text.encode())
-    return used, tokens, size

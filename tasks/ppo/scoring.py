@@ -21,21 +21,23 @@ class RewardModel:
     see what it saw in its own training.
     """
 
-    def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
-        self.model = load_reward(folder).to(device).eval().requires_grad_(False)  # type: ignore[arg-type]
+    def __init__(
+        self, folder: Path, device: torch.device | str = "cpu", base: Path | None = None, finetuned: Path | None = None
+    ) -> None:
+        """``base`` and ``finetuned``: what a reward model that is an adapter belongs to."""
+        self.model = load_reward(folder, base=base, finetuned=finetuned).to(device)
         self.tokenizer = load_tokenizer(folder)
         if self.tokenizer.pad_token_id is None:
             raise BadData("the reward model's tokenizer has no pad token; make it with the reward stage")
-        self.limit: int | None = getattr(self.model.config, "max_position_embeddings", None)
 
     def __call__(self, prompts: list[str], answers: list[str]) -> Tensor:
-        """Scores of whole conversations, each cut at the left where it exceeds the model's positions."""
+        """Scores of whole conversations, each cut at the left where it is longer than in its training."""
         if not prompts:
             return torch.zeros(0)
         rows = []
         for prompt, answer in zip(prompts, answers, strict=True):
-            rows.append(encode_answer(self.tokenizer, user(prompt), answer, self.limit))
-        return reward_scores(self.model, rows, self.tokenizer.pad_token_id).float().cpu()
+            rows.append(encode_answer(self.tokenizer, user(prompt), answer, self.model.max_length))
+        return reward_scores(self.model, rows, int(self.tokenizer.pad_token_id))
 
 
 def finite(score_B: Tensor, prompts: list[str]) -> Tensor:

@@ -26,8 +26,8 @@ from tasks.ppo.scoring import RewardModel
 def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
     """Train a LoRA adapter on base + fine-tuned adapter, by PPO.
 
-    inputs.folders: ``base`` (causal model), ``finetuned`` (its LoRA adapter and tokenizer), ``reward`` (sequence
-    classifier and its tokenizer). Writes a PEFT folder over the merged fine-tuned model, tokenizer files,
+    inputs.folders: ``base`` (causal model), ``finetuned`` (its LoRA adapter and tokenizer), ``reward`` (what
+    ``tasks.scoring.load_reward`` opens, and its tokenizer). Writes a PEFT folder over the merged fine-tuned model, tokenizer files,
     critic.safetensors, training/curve.jsonl and samples.jsonl.
 
     Resumes from checkpoints in ``live.work``; killed and resumed gives the bytes of an uninterrupted run. A KL
@@ -40,7 +40,10 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     prompts = load_prompts(config, inputs, tokenizer, getattr(model.config, "max_position_embeddings", None))
     if prompts.left_out:
         live.say(f"{prompts.left_out} prompts are longer than {config.max_prompt_tokens} tokens and were left out")
-    roles = Roles(config, processes, tokenizer, prompts.train, RewardModel(inputs.folders["reward"], processes.device))
+    reward = RewardModel(
+        inputs.folders["reward"], processes.device, inputs.folders["base"], inputs.folders["finetuned"]
+    )
+    roles = Roles(config, processes, tokenizer, prompts.train, reward)
     learner = Learner.create(config, model, processes.device)
 
     checkpoints = live.work / "checkpoints"

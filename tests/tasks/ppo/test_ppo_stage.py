@@ -11,6 +11,7 @@ import torch
 from dying_runs import StopsAt
 from ppo_parts import Parts
 from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
 
 from configs.schema.ppo import KlConfig
 from configs.schema.sources import PromptSource
@@ -143,6 +144,7 @@ def test_kl_limit_stops_early_and_says_so(parts: Parts, tmp_path: Path) -> None:
 def test_score_is_the_reward_model_s_own(parts: Parts) -> None:
     """Re-tokenised with the reward model's tokenizer, which is not the policy's; padding plays no part."""
     reward = RewardModel(parts.inputs.folders["reward"])
+    classifier = AutoModelForSequenceClassification.from_pretrained(parts.inputs.folders["reward"], dtype="float32")
     text = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n"
     prompts, answers = ["say the ab", "cd"], ["singing the thing", ""]
     scores = reward(prompts, answers)
@@ -150,7 +152,7 @@ def test_score_is_the_reward_model_s_own(parts: Parts) -> None:
         ids = reward.tokenizer(text.format(prompt, answer), add_special_tokens=False)["input_ids"]
         assert ids != parts.tokenizer(text.format(prompt, answer), add_special_tokens=False)["input_ids"]
         with torch.no_grad():
-            own = reward.model(torch.tensor([ids])).logits.item()
+            own = classifier(torch.tensor([ids])).logits.item()
         assert score == pytest.approx(own, abs=1e-5)
     assert not reward.model.training
     assert all(param.grad is None and not param.requires_grad for param in reward.model.parameters())
