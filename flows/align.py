@@ -31,7 +31,7 @@ def align(
         ranking = for_rankings(run, config.rank, sampled)
         ranks = stages.rank(run, ranking, world=world, candidates=sampled)
         reward = stages.reward(run, config.reward, base=base, finetuned=chat, rankings=ranks)
-        aligned = stages.ppo(run, config.ppo, **tuned, reward=reward)
+        aligned = stages.ppo(run, config.ppo, **tuned, corpus=corpus, reward=reward)
         models = {"corpus": corpus, "base": base, "finetuned": chat, "reward": reward, "aligned": aligned}
         scores = stages.evaluate(run, config.evaluate, world=world, **models)
         others = {"tokenizer": tokenizer, "candidates": sampled, "rankings": ranks, "evaluation": scores}

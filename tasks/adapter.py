@@ -18,7 +18,14 @@ ADAPTER = "default"
 def new_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftModel:
     """A fresh adapter, drawn with the seed; the model's own weights become frozen. At first it changes nothing:
     the update is B·A and B is zero (Hu et al. 2021, section 4.1)."""
-    settings = LoraConfig(
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return cast(PeftModel, get_peft_model(model, lora_config(model, lora)))
+
+
+def lora_config(model: nn.Module, lora: LoraSettings) -> LoraConfig:
+    """PEFT's own settings of an adapter."""
+    return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT declares int and divides
         lora_dropout=lora.dropout,
@@ -26,9 +33,6 @@ def new_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
         task_type="CAUSAL_LM",
         fan_in_fan_out=_has_conv1d(model),
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return cast(PeftModel, get_peft_model(model, settings))
 
 
 def save_adapter(model: PeftModel, folder: Path, base: str) -> None:

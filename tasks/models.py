@@ -23,9 +23,14 @@ def load_base(folder: Path) -> PreTrainedModel:
 
 
 def load_chat_model(base: Path, *adapters: Path) -> PreTrainedModel:
-    """Base model with LoRA adapters merged into its weights, in the order given. All weights are frozen."""
-    model: PreTrainedModel = load_base(base)
-    for adapter in adapters:
+    """Base model with LoRA adapters merged into its weights, in the order given. All weights are frozen.
+
+    A folder among ``adapters`` that holds a whole model, as full fine-tuning writes, takes the place of what is before.
+    """
+    whole = [folder for folder in adapters if (folder / "config.json").is_file()]
+    after = adapters[adapters.index(whole[-1]) + 1 :] if whole else adapters
+    model: PreTrainedModel = load_base(whole[-1] if whole else base)
+    for adapter in after:
         # without this check PEFT would fall back to a pickled file
         expect_files(adapter, "adapter_config.json", "adapter_model.safetensors")
         model = PeftModel.from_pretrained(model, adapter, torch_device="cpu").merge_and_unload()

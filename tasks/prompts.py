@@ -11,14 +11,16 @@ from tasks.formats import read_rows
 
 
 def read_prompts(config: PromptSource, files: list[Path]) -> list[str]:
-    """Prompt texts in the order of the files and lines; with ``max_prompts``, the first so many.
+    """Prompt texts in the order of the files and lines, without the first ``skip_rows`` rows; with ``max_prompts``, the
+    first so many.
 
     A row holds its prompt under ``config.field``; a row without that key may be Alpaca's, whose prompt is the
     instruction and, when there is one, the input after a blank line.
 
     Raises BadData with file and line when a row has no prompt, and when there is no row at all.
     """
-    prompts = list(islice(_texts(config, files), config.max_prompts))
+    rows = islice(_rows(files), config.skip_rows, None)
+    prompts = list(islice(_texts(config, rows), config.max_prompts))
     if not prompts:
         names = ", ".join(file.name for file in files) or config.path
         raise BadData(f"{names}: no prompts; name another file in the `path` of the prompts")
@@ -35,15 +37,19 @@ def prompt_text(row: dict[str, Any], field: str) -> str | None:
     return text if isinstance(text, str) and text.strip() else None
 
 
-def _texts(config: PromptSource, files: list[Path]) -> Iterator[str]:
+def _rows(files: list[Path]) -> Iterator[tuple[str, dict[str, Any] | None, str]]:
+    """Where a row stands, the row, and what is wrong with it."""
     for file in files:
         for line, row, error in read_rows(file, "auto"):
-            if row is None:
-                raise BadData(f"{file.name}:{line}: {error}; correct or delete the line")
-            text = prompt_text(row, config.field)
-            if text is None:
-                keys = ", ".join(sorted(row)) or "none"
-                raise BadData(
-                    f"{file.name}:{line}: no text under {config.field!r} (keys: {keys}); set `field` of the prompts"
-                )
-            yield text
+            yield f"{file.name}:{line}", row, error
+
+
+def _texts(config: PromptSource, rows: Iterator[tuple[str, dict[str, Any] | None, str]]) -> Iterator[str]:
+    for where, row, error in rows:
+        if row is None:
+            raise BadData(f"{where}: {error}; correct or delete the line")
+        text = prompt_text(row, config.field)
+        if text is None:
+            keys = ", ".join(sorted(row)) or "none"
+            raise BadData(f"{where}: no text under {config.field!r} (keys: {keys}); set `field` of the prompts")
+        yield text

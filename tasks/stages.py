@@ -102,9 +102,9 @@ def reward(config: RewardConfig, inputs: Inputs, out: Path, live: Live) -> Metri
 
 
 @stage(
-    version=1,
+    version=2,  # more columns in the curve
     makes="adapter",
-    needs={"world": "world", "base": "pretrain", "finetuned": "finetune", "reward": "reward"},
+    needs={"world": "world", "corpus": "corpus", "base": "pretrain", "finetuned": "finetune", "reward": "reward"},
     accelerate=True,
 )
 def ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:

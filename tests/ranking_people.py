@@ -8,6 +8,11 @@ from typing import Any
 import httpx
 
 
+def as_seen(row: dict[str, Any], values: list[Any]) -> list[Any]:
+    """Values of the candidates of a row, in the order in which its annotator saw them."""
+    return [value for _, value in sorted(zip(row["shown"], values, strict=True))]
+
+
 @dataclass
 class Person:
     """Somebody with a link, who reads the form that the page shows."""

@@ -1,24 +1,23 @@
 """PPO stage: policy adapter, reference by switching it off, critic, clipped loss, KL penalty."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 
 from configs.schema.launch import LaunchConfig
+from configs.schema.ppo_parts import (
+    AdamConfig,
+    CriticConfig,
+    EmaConfig,
+    KlConfig,
+    PtxConfig,
+    RateConfig,
+    RewardPart,
+)
+from configs.schema.ppo_presets import PRESETS, fill
 from configs.schema.sources import PromptSource
 from configs.schema.strict import Strict, setting
 from configs.schema.training import CheckpointConfig, LoraSettings
-
-
-class KlConfig(Strict):
-    """Penalty on the divergence from the fine-tuned model (Ziegler et al. 2019, section 2.2)."""
-
-    beta: float = setting(0.1, "Coefficient of the penalty at the start.", unit="reward/nat", ge=0)
-    target: float | None = setting(
-        None, "Adapt the coefficient towards this KL; fixed when empty.", unit="nats/answer", gt=0
-    )
-    horizon: int = setting(10_000, "Samples over which the coefficient adapts.", unit="samples", ge=1)
-    limit: float | None = setting(None, "Stop when the KL of an iteration exceeds this.", unit="nats/answer", gt=0)
 
 
 class PPOConfig(Strict):
@@ -26,7 +25,20 @@ class PPOConfig(Strict):
 
     prompts: PromptSource = setting(..., "Prompts to answer while training.")
     heldout: PromptSource | None = setting(None, "Prompts to measure on; a tenth of `prompts` when empty.")
-    lora: LoraSettings = setting(LoraSettings(), "The policy's adapter.")
+    preset: Literal["none", "instructgpt", "n-details", "deepspeed-chat"] = setting(
+        "none", "Published settings for everything that is not set here; see docs/ppo.md.", keyed=False
+    )
+    method: Literal["lora", "full"] = setting(
+        "lora", "Train an adapter, or all weights: then the reference is a second, frozen copy."
+    )
+    lora: LoraSettings = setting(LoraSettings(), "The policy's adapter, with method lora.")
+    merge_for_sampling: bool = setting(
+        True, "Sample from a copy with the adapter merged in: faster, and takes the memory of the adapted matrices."
+    )
+    rewards: list[RewardPart] = setting(
+        [RewardPart(model="reward")], "What an answer is paid for: the sum of these.", min_length=1
+    )
+    critic: CriticConfig = setting(CriticConfig(), "The critic.")
     iterations: int = setting(30, "Rollout and update rounds.", unit="iterations", ge=1)
     batch: int = setting(64, "Prompts an iteration over all processes.", unit="prompts", ge=1)
     minibatch: int = setting(32, "Answers an optimiser step over all processes.", unit="answers", ge=1)
@@ -36,9 +48,19 @@ class PPOConfig(Strict):
     epochs: int = setting(2, "Passes over each rollout.", unit="epochs", ge=1)
     learning_rate: float = setting(1e-3, "Learning rate of the policy.", unit="1/step", gt=0)
     value_learning_rate: float = setting(3e-3, "Learning rate of the critic.", unit="1/step", gt=0)
+    rate: RateConfig = setting(RateConfig(), "How the policy's learning rate goes.")
+    value_rate: RateConfig = setting(RateConfig(), "How the critic's learning rate goes.")
+    adam: AdamConfig = setting(AdamConfig(), "Both optimisers.")
     clip: float = setting(0.2, "Policy ratio clip.", gt=0)
+    dual_clip: float | None = setting(
+        None, "Bound of the ratio where the advantage is negative (Ye et al. 2020, use 3).", gt=1
+    )
     value_clip: float = setting(0.2, "Value clip.", gt=0)
+    value_coefficient: float = setting(1.0, "Factor of the value loss, before its gradient is clipped.", gt=0)
     entropy_coefficient: float = setting(0.0, "Weight of the entropy bonus.", ge=0)
+    target_kl: float | None = setting(
+        None, "End an update at the first minibatch whose KL from the rollout exceeds this.", unit="nats/token", gt=0
+    )
     gamma: float = setting(1.0, "Discount.", gt=0, le=1)
     lam: float = setting(0.95, "GAE lambda.", ge=0, le=1)
     temperature: float = setting(1.0, "Temperature of rollouts and of every log-probability.", gt=0)
@@ -55,17 +77,43 @@ class PPOConfig(Strict):
     kl: KlConfig = setting(KlConfig(), "KL penalty.")
     kl_estimator: Literal["k1", "k2", "k3"] = setting("k1", "Estimator in the reward (Schulman 2020).")
     clip_gradient: float = setting(1.0, "Largest gradient norm.", gt=0)
+    ema: EmaConfig = setting(EmaConfig(), "Running mean of the policy's trained weights.")
+    ptx: PtxConfig = setting(PtxConfig(), "Pretraining gradient (PPO-ptx).")
     rubric: Literal["world", "none"] = setting("none", "Hidden rubric to report beside the reward; never trained on.")
     heldout_samples: int = setting(2, "Sampled answers a held-out prompt.", unit="answers", ge=1)
     checkpoint: CheckpointConfig = setting(CheckpointConfig(every=5), "Checkpoints, in iterations.")
+    checkpoint_steps: int | None = setting(
+        None, "Also inside an update, after so many of its optimiser steps.", unit="steps", keyed=False, ge=1
+    )
     seed: int | None = setting(None, "Seed; the recipe's seed when empty.")
     launch: LaunchConfig = setting(LaunchConfig(), "How the stage is started.", keyed=False)
 
+    @property
+    def update_steps(self) -> int:
+        """Optimiser steps of one iteration."""
+        return self.epochs * -(-self.batch // self.minibatch)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_preset(cls, values: Any) -> Any:
+        """What is written in the recipe wins over the preset."""
+        if isinstance(values, dict) and values.get("preset") in PRESETS:
+            return fill(values, PRESETS[values["preset"]])
+        return values
+
     @model_validator(mode="after")
-    def _no_dropout(self) -> "PPOConfig":
+    def _possible(self) -> "PPOConfig":
         """With dropout the ratio compares two different networks: it was seen to range from 6e-4 to 750."""
-        if self.lora.dropout:
+        for name, lora in (("lora", self.lora), ("critic.lora", self.critic.lora)):
+            if lora.dropout:
+                raise ValueError(
+                    f"ppo.{name}.dropout={lora.dropout}: PPO needs the same network in every pass; set it to 0"
+                )
+        if self.critic.warmup >= self.iterations:
             raise ValueError(
-                f"ppo.lora.dropout={self.lora.dropout}: PPO needs the same network in every pass; set it to 0"
+                f"ppo.critic.warmup={self.critic.warmup} leaves no iteration for the policy: lower it, or raise "
+                f"ppo.iterations={self.iterations}"
             )
+        if sum(part.model is not None for part in self.rewards) > 1:
+            raise ValueError("ppo.rewards names the reward model twice: give it once, with the sum of the weights")
         return self

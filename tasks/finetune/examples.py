@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tasks.chat import encode_conversations
 from tasks.failures import BadData
-from tasks.finetune.read import Messages
+from tasks.instructions import Messages
 
 BATCH = 1000  # conversations in one call of the tokenizer
 

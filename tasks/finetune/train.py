@@ -16,9 +16,9 @@ from tasks.curve import Curve
 from tasks.failures import BadConfig, BadData
 from tasks.finetune.examples import Split, encode, split
 from tasks.finetune.measure import measure_folder
-from tasks.finetune.read import Messages, Unusable, read_source
 from tasks.finetune.trainer import Progress, train, trained_parameters
 from tasks.inputs import Inputs
+from tasks.instructions import Messages, Unusable, read_source
 from tasks.live import Live
 from tasks.models import load_base
 

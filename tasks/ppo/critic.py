@@ -1,12 +1,33 @@
-"""The critic: a small network on the frozen fine-tuned trunk.
+"""The critic: a small network on the frozen start model's features, or an adapter of its own on the same weights.
 
-It reads the last hidden state of the *reference* pass, which PPO makes anyway for the KL penalty. The features
-of a rollout are therefore computed once, do not drift under the critic while the policy learns, and no gradient
-of the value loss reaches the policy. It has its own optimiser and learning rate.
+The small one reads the last hidden state of the *reference* pass, which PPO makes anyway for the KL penalty. The
+features of a rollout are therefore computed once, do not drift under the critic while the policy learns, and no
+gradient of the value loss reaches the policy. The adapter sees the text anew with its own weights, for another forward
+and backward pass of the whole model. Both have their own optimiser and learning rate.
 """
+
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+from configs.schema.training import LoraSettings
+from tasks.ppo.rollout import Answers, hidden_states
+from tasks.ppo.trunk import Trunk
+
+CRITIC = "critic"  # name of the critic's adapter
+
+
+class AnyCritic(Protocol):
+    """What the rest of PPO asks of a critic."""
+
+    needs_features: bool
+
+    def values(self, answers: Answers, feature_BTH: Tensor | None) -> Tensor:
+        """value_BT: of the state in which each token is chosen, in units of the normalised reward."""
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """What is trained, by name."""
 
 
 class Critic(nn.Module):
@@ -18,6 +39,8 @@ class Critic(nn.Module):
 
     The last layer starts at zero, so the first values are 0, the mean of normalised rewards.
     """
+
+    needs_features = True
 
     def __init__(self, width: int, seed: int) -> None:
         super().__init__()
@@ -35,3 +58,38 @@ class Critic(nn.Module):
         mean_BTH = feature_BTH.cumsum(1) / count_T[:, None]  # of past and present: padding comes later
         hidden_BTH = nn.functional.gelu(self.inner(self.norm(torch.cat([feature_BTH, mean_BTH], dim=-1))))
         return self.value(hidden_BTH).squeeze(-1)
+
+    def values(self, answers: Answers, feature_BTH: Tensor | None) -> Tensor:
+        """From the features alone."""
+        assert feature_BTH is not None
+        return self(feature_BTH)
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """All of it."""
+        return dict(self.named_parameters())
+
+
+class AdapterCritic:
+    """A LoRA adapter and a linear value head on a frozen model that others use as well."""
+
+    needs_features = False
+
+    def __init__(self, trunk: Trunk, lora: LoraSettings, seed: int, head: nn.Linear | None = None) -> None:
+        """``head``: where the value head starts, the reward model's; at zero without one."""
+        self.trunk = trunk
+        self._adapter = trunk.add(CRITIC, lora, seed)
+        self.head = nn.Linear(trunk.start.config.hidden_size, 1)
+        with torch.no_grad():
+            for param, given in ((self.head.weight, head and head.weight), (self.head.bias, head and head.bias)):
+                param.zero_() if given is None else param.copy_(given)
+        self.head.to(trunk.start.device)
+
+    def values(self, answers: Answers, feature_BTH: Tensor | None) -> Tensor:
+        """One pass of the model with the critic's adapter on."""
+        with self.trunk.use(CRITIC) as model:
+            state_BTH = hidden_states(model, answers)
+        return self.head(state_BTH.float()).squeeze(-1)
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Adapter and head."""
+        return {**self._adapter, **{f"head.{name}": param for name, param in self.head.named_parameters()}}

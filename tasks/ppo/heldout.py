@@ -14,7 +14,6 @@ from tasks.ppo.learner import Learner
 from tasks.ppo.prompts import Prompt
 from tasks.ppo.randomness import generator
 from tasks.ppo.rollout import lay_out, read_all
-from tasks.ppo.scoring import finite
 
 SHOWN = 12  # prompts in samples.jsonl
 
@@ -55,7 +54,7 @@ def measure(roles: Roles, learner: Learner, heldout: list[Prompt]) -> Measuremen
         answers=texts,
         ids=[row[first : first + length] for row, length in zip(answers.ids_BL.tolist(), lengths, strict=True)],
         ended=ended_B.tolist(),
-        score=finite(roles.score(asked, texts), asked).tolist(),
+        score=roles.rewards(prompts, texts).total_B.tolist(),
         rubric=_rubric(config, asked, texts),
         kl=(own.logp_BT - start.logp_BT).sum(1).tolist(),
     )

@@ -16,89 +16,144 @@ from tasks.checkpoint import (
     rng_tensors,
     save_checkpoint,
 )
-from tasks.ppo.critic import Critic
+from tasks.ppo.critic import AdapterCritic, AnyCritic, Critic
+from tasks.ppo.ema import Average
+from tasks.ppo.experience import Experience, Round
 from tasks.ppo.penalties import KlController, RewardScale
-from tasks.ppo.policy import Policy, load_parameters
+from tasks.ppo.policy import AnyPolicy, Policy, WholePolicy, load_parameters
+from tasks.ppo.processes import Processes
 from tasks.ppo.randomness import generator
-
-ADAM_EPS = 1e-5  # Huang et al. 2022, "The 37 implementation details of PPO", detail 3
+from tasks.ppo.rates import adamw
 
 
 @dataclass
 class Learner:
     """Policy, critic, their optimisers, beta and the reward scale, and how far they have come.
 
-    ``iteration`` rounds are done, ``cursor`` prompts of the endless stream are used up. ``stopped`` says why the
-    run ended early, and is empty when it did not. ``start`` is the held-out measurement of the start model.
+    ``iteration`` rounds are done, ``cursor`` prompts of the endless stream are used up, ``text_cursor`` texts of the
+    pretraining gradient. ``round`` is the iteration under way. ``stopped`` says why the run ended early, and is empty
+    when it did not. ``start`` is the held-out measurement of the start model.
     """
 
-    policy: Policy
-    critic: Critic
+    policy: AnyPolicy
+    critic: AnyCritic
     policy_optimizer: torch.optim.Optimizer
     critic_optimizer: torch.optim.Optimizer
     control: KlController
+    average: Average | None = None
     scale: RewardScale | None = None
     iteration: int = 0
     cursor: int = 0
+    text_cursor: int = 0
+    round: Round | None = None
     stopped: str = ""
     curve: list[dict[str, Any]] = field(default_factory=list)
     start: dict[str, Any] | None = None
 
     @classmethod
     def create(cls, config: PPOConfig, model: PreTrainedModel, device: torch.device | str = "cpu") -> "Learner":
-        """A fresh adapter and critic on the merged fine-tuned ``model``, which becomes part of the policy."""
-        assert config.seed is not None
-        policy = Policy(model.to(device), config.lora, _number(config.seed, "adapter"))  # type: ignore[arg-type]
-        critic = Critic(model.config.hidden_size, _number(config.seed, "critic")).to(device)
+        """A fresh policy and critic on the merged fine-tuned ``model``, which becomes part of the policy."""
+        policy = make_policy(config, model, device)
+        return cls.of(config, policy, make_critic(config, policy))
+
+    @classmethod
+    def of(cls, config: PPOConfig, policy: AnyPolicy, critic: AnyCritic) -> "Learner":
+        """Fresh optimisers and counters for a policy and a critic."""
+        decay = config.ema.decay
         return cls(
             policy,
             critic,
-            _adam(list(policy.parameters().values()), config.learning_rate),
-            _adam(list(critic.parameters()), config.value_learning_rate),
+            adamw(policy.parameters().values(), config.learning_rate, config.adam),
+            adamw(critic.trained().values(), config.value_learning_rate, config.adam),
             KlController(config.kl.beta, config.kl.target, config.kl.horizon),
+            None if decay is None else Average(policy.parameters(), decay),
         )
 
-    def save(self, folder: Path, keep: int) -> None:
-        """Write a checkpoint after ``iteration`` rounds."""
+    def save(self, folder: Path, keep: int, steps: int = 0, processes: Processes | None = None) -> None:
+        """Write a checkpoint; every process must call it, the main one writes.
+
+        It is numbered by iterations and, inside an update of ``steps`` optimiser steps, by the steps that are done.
+        """
         tensors = {f"policy.{name}": param.detach() for name, param in self.policy.parameters().items()}
-        tensors |= {f"critic.{name}": param.detach() for name, param in self.critic.named_parameters()}
+        tensors |= {f"critic.{name}": param.detach() for name, param in self.critic.trained().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": mean for name, mean in self.average.means.items()}
         values: dict[str, Any] = {
             "beta": self.control.beta,
             "scale": None if self.scale is None else asdict(self.scale),
+            "iteration": self.iteration,
             "cursor": self.cursor,
+            "text_cursor": self.text_cursor,
+            "round": None,
             "curve": self.curve,
             "start": self.start,
         }
+        number = self.iteration * (steps + 1)
+        if self.round is not None:
+            assert processes is not None
+            batch = processes.total(len(self.round.experience.rows))
+            tensors |= {f"round.{name}": t for name, t in self.round.experience.gather(batch, processes).items()}
+            values["round"] = {**self.round.values(), "batch": batch}
+            number += 1 + self.round.done
         for name, optimizer in self._optimizers():
             moments, groups = optimizer_tensors(optimizer, name)
             tensors |= moments
             values[name] = groups
-        save_checkpoint(folder, self.iteration, tensors | rng_tensors(), values, keep)
+        if processes is None or processes.main:
+            save_checkpoint(folder, number, tensors | rng_tensors(), values, keep)
 
-    def restore(self, folder: Path) -> bool:
+    def restore(self, folder: Path, processes: Processes | None = None) -> bool:
         """Go back to the newest sound checkpoint; False when there is none."""
         checkpoint = load_checkpoint(folder)
         if checkpoint is None:
             return False
         load_parameters(self.policy.parameters(), checkpoint.part("policy"))
-        load_parameters(dict(self.critic.named_parameters()), checkpoint.part("critic"))
+        load_parameters(self.critic.trained(), checkpoint.part("critic"))
         for name, optimizer in self._optimizers():
             restore_optimizer(optimizer, checkpoint.tensors, checkpoint.values[name], name)
         restore_rng(checkpoint.tensors)
         values = checkpoint.values
+        if self.average is not None:
+            for name, mean in checkpoint.part("average").items():
+                self.average.means[name].copy_(mean)
         self.control.beta = values["beta"]
         self.scale = None if values["scale"] is None else RewardScale(**values["scale"])
-        self.iteration, self.cursor = checkpoint.step, values["cursor"]
+        self.iteration, self.cursor = values["iteration"], values["cursor"]
+        self.text_cursor = values["text_cursor"]
         self.curve, self.start = values["curve"], values["start"]
+        if values["round"] is not None:
+            assert processes is not None
+            experience = Experience.of(checkpoint.part("round"), values["round"]["batch"], processes)
+            self.round = Round.of(experience, values["round"])
         self.policy.refresh()
         return True
+
+    def take_average(self) -> None:
+        """Put the running mean in the policy's place, for good."""
+        assert self.average is not None
+        load_parameters(self.policy.parameters(), self.average.means)
+        self.policy.refresh()
 
     def _optimizers(self) -> list[tuple[str, torch.optim.Optimizer]]:
         return [("policy_optimizer", self.policy_optimizer), ("critic_optimizer", self.critic_optimizer)]
 
 
-def _adam(params: list[torch.nn.Parameter], learning_rate: float) -> torch.optim.AdamW:
-    return torch.optim.AdamW(params, lr=learning_rate, eps=ADAM_EPS, weight_decay=0.0)
+def make_policy(config: PPOConfig, model: PreTrainedModel, device: torch.device | str = "cpu") -> AnyPolicy:
+    """An adapter on ``model``, or all of it, which becomes part of the policy."""
+    assert config.seed is not None
+    model = model.to(device)  # type: ignore[arg-type]
+    if config.method == "full":
+        return WholePolicy(model)
+    return Policy(model, config.lora, _number(config.seed, "adapter"), config.merge_for_sampling)
+
+
+def make_critic(config: PPOConfig, policy: AnyPolicy) -> AnyCritic:
+    """A fresh critic that reads the policy's start model, or has an adapter on it."""
+    assert config.seed is not None
+    start, seed = policy.trunk.start, _number(config.seed, "critic")
+    if config.critic.kind == "adapter":
+        return AdapterCritic(policy.trunk, config.critic.lora, seed)
+    return Critic(start.config.hidden_size, seed).to(start.device)
 
 
 def _number(seed: int, name: str) -> int:

@@ -18,22 +18,47 @@ class LossSums(NamedTuple):
     tokens: Tensor
 
 
+class PolicySums(NamedTuple):
+    """Sums over unmasked tokens; divide by ``tokens`` of the whole minibatch."""
+
+    loss: Tensor
+    clipped: Tensor  # tokens whose clipped loss was the larger one
+    dual: Tensor  # tokens whose loss the dual clip bounded
+    ratio: Tensor
+    tokens: Tensor
+
+
 def masked_sum(value_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """Sum over unmasked elements; whatever stands on padding, NaN included, changes nothing."""
     return torch.where(mask_BT, value_BT, torch.zeros_like(value_BT)).sum()
 
 
-def policy_loss(logp_BT: Tensor, old_logp_BT: Tensor, advantage_BT: Tensor, mask_BT: Tensor, clip: float) -> LossSums:
+def policy_loss(
+    logp_BT: Tensor,
+    old_logp_BT: Tensor,
+    advantage_BT: Tensor,
+    mask_BT: Tensor,
+    clip: float,
+    dual_clip: float | None = None,
+) -> PolicySums:
     """Clipped surrogate (Schulman et al. 2017, equation 7), negated: max(-A r, -A clamp(r, 1-clip, 1+clip)).
 
     r = exp(logp - old_logp). ``clipped`` counts tokens where the clamp made the loss larger, which have no gradient.
+    With ``dual_clip`` c the loss of a token with A < 0 is at most -c A (Ye et al. 2020, equation 5): without it a
+    ratio far above 1 makes one token outweigh all others. ``dual`` counts the tokens that it held.
     """
     change_BT = torch.where(mask_BT, logp_BT - old_logp_BT, torch.zeros_like(logp_BT))
     ratio_BT = change_BT.exp()
     plain_BT = -advantage_BT * ratio_BT
     clamped_BT = -advantage_BT * ratio_BT.clamp(1 - clip, 1 + clip)
-    loss = masked_sum(torch.maximum(plain_BT, clamped_BT), mask_BT)
-    return LossSums(loss, masked_sum((clamped_BT > plain_BT).float(), mask_BT), mask_BT.sum())
+    loss_BT = torch.maximum(plain_BT, clamped_BT)
+    dual = torch.zeros((), device=loss_BT.device)
+    if dual_clip is not None:
+        bound_BT = torch.where(advantage_BT < 0, -dual_clip * advantage_BT, torch.inf)
+        dual = masked_sum((loss_BT > bound_BT).float(), mask_BT)
+        loss_BT = torch.minimum(loss_BT, bound_BT)
+    clipped = masked_sum((clamped_BT > plain_BT).float(), mask_BT)
+    return PolicySums(masked_sum(loss_BT, mask_BT), clipped, dual, masked_sum(ratio_BT, mask_BT), mask_BT.sum())
 
 
 def value_loss(value_BT: Tensor, old_value_BT: Tensor, return_BT: Tensor, mask_BT: Tensor, clip: float) -> LossSums:

@@ -54,6 +54,24 @@ class Processes:
         for param, part in zip(params, parts, strict=True):
             param.grad = part.view_as(param).clone()
 
+    def total(self, number: int) -> int:
+        """The sum of the numbers that the processes give."""
+        return int(self.sum(torch.tensor(number, device=self.device)))
+
+    def most(self, number: int) -> int:
+        """The largest of the numbers that the processes give."""
+        if self.accelerator.num_processes == 1:
+            return number
+        return int(self.accelerator.gather(torch.tensor([number], device=self.device)).max())
+
+    def whole(self, tensor_B: Tensor, rows: list[int], count: int) -> Tensor:
+        """The rows of all processes in their places: ``rows`` says where this process's belong among ``count``."""
+        if self.accelerator.num_processes == 1:
+            return tensor_B
+        place = torch.zeros(count, *tensor_B.shape[1:], dtype=tensor_B.dtype, device=self.device)
+        place[rows] = tensor_B
+        return self.sum(place)
+
     def wait(self) -> None:
         """Return when every process has come here."""
         self.accelerator.wait_for_everyone()

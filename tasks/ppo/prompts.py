@@ -1,23 +1,42 @@
 """Prompts to train on and prompts to measure on, encoded."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from configs.schema.ppo import PPOConfig
+from configs.schema.sources import PromptSource
 from tasks.chat import encode_prompt, user
 from tasks.failures import BadConfig, BadData
+from tasks.formats import read_rows
 from tasks.inputs import Inputs
 from tasks.ppo.randomness import permutation
-from tasks.prompts import read_prompts
+from tasks.prompts import prompt_text
+
+Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt and its token ids as one user turn, ready to be answered."""
+    """A prompt and its token ids, ready to be answered.
+
+    ``messages``: the conversation, when the prompt was given as one; ``text`` is then its last turn.
+    ``columns``: what else its row holds, for reward functions.
+    """
 
     text: str
     ids: list[int]
+    messages: Messages | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def turns(self) -> Messages:
+        """The conversation that is to be answered; a text is one user turn."""
+        return user(self.text) if self.messages is None else self.messages
 
 
 @dataclass(frozen=True)
@@ -43,16 +62,19 @@ def load_prompts(
             f"ppo.max_prompt_tokens={config.max_prompt_tokens} + ppo.max_new_tokens={config.max_new_tokens} exceed "
             f"the model's {positions} positions; lower one of them"
         )
-    train = read_prompts(config.prompts, list(inputs.sources[config.prompts.path]))
+    train = _read(config.prompts, inputs.sources[config.prompts.path])
     if config.heldout is not None:
-        heldout = read_prompts(config.heldout, list(inputs.sources[config.heldout.path]))
+        heldout = _read(config.heldout, inputs.sources[config.heldout.path])
     else:
-        distinct = list(dict.fromkeys(train))
+        first: dict[str, Prompt] = {}
+        for prompt in train:
+            first.setdefault(_key(prompt), prompt)
+        distinct = list(first.values())
         order = permutation(len(distinct), config.seed, "heldout")
         heldout = [distinct[i] for i in order[: max(1, len(distinct) // 10)]]
-    measured = set(heldout)
-    train = [text for text in train if text not in measured]
-    kept_train, kept_heldout = (_encode(texts, tokenizer, config.max_prompt_tokens) for texts in (train, heldout))
+    measured = {_key(prompt) for prompt in heldout}
+    train = [prompt for prompt in train if _key(prompt) not in measured]
+    kept_train, kept_heldout = (_encode(part, tokenizer, config.max_prompt_tokens) for part in (train, heldout))
     for name, kept in (("ppo.prompts", kept_train), ("ppo.heldout", kept_heldout)):
         if not kept:
             raise BadData(
@@ -62,6 +84,52 @@ def load_prompts(
     return PromptSets(kept_train, kept_heldout, len(train) + len(heldout) - len(kept_train) - len(kept_heldout))
 
 
-def _encode(texts: list[str], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[Prompt]:
-    prompts = [Prompt(text, encode_prompt(tokenizer, user(text))) for text in texts]
-    return [prompt for prompt in prompts if len(prompt.ids) <= limit]
+def _encode(prompts: list[Prompt], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[Prompt]:
+    encoded = [replace(prompt, ids=encode_prompt(tokenizer, prompt.turns)) for prompt in prompts]
+    return [prompt for prompt in encoded if len(prompt.ids) <= limit]
+
+
+def _key(prompt: Prompt) -> str:
+    """Prompts with one key are the same prompt."""
+    return repr(prompt.turns)
+
+
+def _read(source: PromptSource, files: list[Path]) -> list[Prompt]:
+    """Prompts in the order of the files and lines, not yet encoded. Raises BadData with file and line."""
+    rows = ((f"{file.name}:{line}", row, error) for file in files for line, row, error in read_rows(file, "auto"))
+    chosen = islice(
+        rows, source.skip_rows, None if source.max_prompts is None else source.skip_rows + source.max_prompts
+    )
+    prompts = list(_prompts(source, chosen))
+    if not prompts:
+        names = ", ".join(file.name for file in files) or source.path
+        raise BadData(f"{names}: no prompts; name another file in the `path` of the prompts")
+    return prompts
+
+
+def _prompts(source: PromptSource, rows: Iterator[tuple[str, dict[str, Any] | None, str]]) -> Iterator[Prompt]:
+    for where, row, error in rows:
+        if row is None:
+            raise BadData(f"{where}: {error}; correct or delete the line")
+        columns = {name: value for name, value in row.items() if name != source.field}
+        given = row.get(source.field)
+        if is_conversation(given):
+            yield Prompt(given[-1]["content"], [], given, columns)
+            continue
+        text = prompt_text(row, source.field)
+        if text is None:
+            keys = ", ".join(sorted(row)) or "none"
+            raise BadData(
+                f"{where}: no text and no messages under {source.field!r} (keys: {keys}); set `field` of the prompts"
+            )
+        yield Prompt(text, [], None, columns)
+
+
+def is_conversation(value: Any) -> bool:
+    """True for a list of messages with role and content, the last one not the assistant's."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, dict) and isinstance(turn.get("content"), str) for turn in value)
+        and value[-1].get("role") != "assistant"
+    )

@@ -17,10 +17,10 @@ def permutation(count: int, seed: int, *name: str | int) -> list[int]:
     return torch.randperm(count, generator=generator(seed, *name)).tolist()
 
 
-def draw(count: int, cursor: int, size: int, seed: int) -> list[int]:
-    """``size`` of ``count`` prompts from position ``cursor`` of an endless stream that is reshuffled every epoch."""
+def draw(count: int, cursor: int, size: int, seed: int, name: str = "prompts") -> list[int]:
+    """``size`` of ``count`` rows from position ``cursor`` of an endless stream that is reshuffled every epoch."""
     orders = {
-        epoch: permutation(count, seed, "prompts", epoch)
+        epoch: permutation(count, seed, name, epoch)
         for epoch in range(cursor // count, (cursor + size - 1) // count + 1)
     }
     return [orders[position // count][position % count] for position in range(cursor, cursor + size)]

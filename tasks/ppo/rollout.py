@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 
 from tasks.ppo.advantages import length_mask
@@ -104,6 +105,19 @@ def read(
         entropy_BT = torch.where(mask_BT, (norm_BT - expected_BT).clamp(min=0), zero)
     feature_BTH = output.hidden_states[-1][:, answers.prompt_width - 1 : -1] if features else None
     return Reading(logp_BT, entropy_BT, feature_BTH)
+
+
+def hidden_states(model: nn.Module, answers: Answers) -> Tensor:
+    """state_BTH: the last hidden state before each token of the answers. The vocabulary's logits are not computed."""
+    attention_BL = answers.attention_BL
+    trunk = model.get_base_model() if isinstance(model, PeftModel) else model
+    output = trunk.base_model(
+        input_ids=answers.ids_BL,
+        attention_mask=attention_BL,
+        position_ids=(attention_BL.cumsum(1) - 1).clamp(min=0),
+        use_cache=False,
+    )
+    return output.last_hidden_state[:, answers.prompt_width - 1 : -1]
 
 
 def chunks(count: int, size: int | None) -> list[range]:

@@ -6,12 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tasks.chat import load_tokenizer, user
+from tasks.chat import load_tokenizer
 from tasks.failures import BadData, Diverged
 from tasks.scoring import encode_answer, load_reward, reward_scores
 
-Score = Callable[[list[str], list[str]], Tensor]
-"""Raw score_B (float32, on the CPU) of prompts with their answers."""
+Messages = list[dict[str, str]]
+Score = Callable[[list[Messages], list[str]], Tensor]
+"""Raw score_B (float32, on the CPU) of conversations with their answers."""
 
 
 class RewardModel:
@@ -30,14 +31,24 @@ class RewardModel:
         if self.tokenizer.pad_token_id is None:
             raise BadData("the reward model's tokenizer has no pad token; make it with the reward stage")
 
+<<<<<<< HEAD
     def __call__(self, prompts: list[str], answers: list[str]) -> Tensor:
         """Scores of whole conversations, each cut at the left where it is longer than in its training."""
+=======
+    def __call__(self, prompts: list[Messages], answers: list[str]) -> Tensor:
+        """Scores of whole conversations, each cut at the left where it exceeds the model's positions."""
+>>>>>>> main
         if not prompts:
             return torch.zeros(0)
         rows = []
         for prompt, answer in zip(prompts, answers, strict=True):
+<<<<<<< HEAD
             rows.append(encode_answer(self.tokenizer, user(prompt), answer, self.model.max_length))
         return reward_scores(self.model, rows, int(self.tokenizer.pad_token_id))
+=======
+            rows.append(encode_answer(self.tokenizer, prompt, answer, self.limit))
+        return reward_scores(self.model, rows, self.tokenizer.pad_token_id).float().cpu()
+>>>>>>> main
 
 
 def finite(score_B: Tensor, prompts: list[str]) -> Tensor:

@@ -20,6 +20,8 @@ from tasks.ppo.iteration import Roles, iterate
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
 from tasks.ppo.prompts import Prompt, load_prompts
+from tasks.ppo.ptx import load_texts
+from tasks.ppo.rewards import build_rewards
 from tasks.ppo.scoring import RewardModel
 
 
@@ -40,17 +42,21 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     prompts = load_prompts(config, inputs, tokenizer, getattr(model.config, "max_position_embeddings", None))
     if prompts.left_out:
         live.say(f"{prompts.left_out} prompts are longer than {config.max_prompt_tokens} tokens and were left out")
-    reward = RewardModel(
-        inputs.folders["reward"], processes.device, inputs.folders["base"], inputs.folders["finetuned"]
-    )
-    roles = Roles(config, processes, tokenizer, prompts.train, reward)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    texts = load_texts(config, inputs, tokenizer, positions)
+    folders = inputs.folders
+    scorer = RewardModel(folders["reward"], processes.device, folders["base"], folders["finetuned"])
+    rewards = build_rewards(config, scorer)
+    roles = Roles(config, processes, tokenizer, prompts.train, rewards, texts)
     learner = Learner.create(config, model, processes.device)
 
     checkpoints = live.work / "checkpoints"
-    learner.restore(checkpoints)
+    learner.restore(checkpoints, processes)
     if learner.start is None:
         learner.start = measure(roles, learner, prompts.heldout).plain()
     optimise(roles, learner, checkpoints, live)
+    if config.ema.release == "ema":
+        learner.take_average()
 
     start = Measurement(**learner.start)
     end = measure(roles, learner, prompts.heldout)
@@ -68,7 +74,7 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     if processes.main:
         copy_tokenizer(inputs.folders["finetuned"], out)
         learner.policy.save(out, start_name(inputs))
-        critic = {name: param.detach().cpu().contiguous() for name, param in learner.critic.named_parameters()}
+        critic = {name: param.detach().cpu().contiguous() for name, param in learner.critic.trained().items()}
         save_file(critic, out / "critic.safetensors")
         write_rows(out / "training" / "curve.jsonl", learner.curve)
         write_rows(out / "samples.jsonl", sample_rows(config, prompts.heldout, start, end))
@@ -77,13 +83,32 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
 
 
 def optimise(roles: Roles, learner: Learner, checkpoints: Path, live: Live) -> None:
-    """Iterate to the end or to the KL limit, with a checkpoint every so many iterations and at the end."""
+    """Iterate to the end or to the KL limit.
+
+    Checkpoints after every so many iterations, at the end, when asked to stop, and where ``checkpoint_steps`` says so,
+    inside an update.
+    """
     config, processes = roles.config, roles.processes
     live.start_at(learner.iteration, "iterations")
+
+    def save() -> None:
+        learner.save(checkpoints, config.checkpoint.keep, config.update_steps, processes)
+        processes.wait()
+
+    def after_step() -> None:
+        stopping = stop.agreed()
+        assert learner.round is not None
+        every = config.checkpoint_steps
+        if stopping or (every is not None and learner.round.done % every == 0):
+            save()
+        if stopping:
+            done = f"{learner.round.done} of {config.update_steps} steps of its update"
+            raise LostWorker(f"ppo was asked to stop; iteration {learner.iteration + 1} is saved after {done}")
+
     with StopRequest() as stop:
         while learner.iteration < config.iterations:
             began = time.monotonic()
-            row = iterate(roles, learner)
+            row = iterate(roles, learner, after_step)
             if row is None:
                 live.say(f"stopped: {learner.stopped}")
                 return
@@ -92,9 +117,7 @@ def optimise(roles: Roles, learner: Learner, checkpoints: Path, live: Live) -> N
             pace = config.batch / (time.monotonic() - began)
             stopping = stop.agreed()
             if learner.iteration == config.iterations or learner.iteration % config.checkpoint.every == 0 or stopping:
-                if processes.main:
-                    learner.save(checkpoints, config.checkpoint.keep)
-                processes.wait()
+                save()
             if stopping:
                 raise LostWorker(f"ppo was asked to stop; iteration {learner.iteration} is saved")
             live.progress(learner.iteration, config.iterations, "iterations", **shown, samples_s=pace)

@@ -1,17 +1,17 @@
 """Candidates ranked by people: the sheet that is given out, and the reading of what comes back."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tasks.candidate_rows import Candidates
 from tasks.failures import BadData
 from tasks.formats import read_rows
-from tasks.rank.read import read_ranking
-from tasks.rankings import Messages, RankedPrompt, prompt_key
+from tasks.rank.own import CHECKS, read_own
+from tasks.rankings import Messages, RankedPrompt, Ranking, prompt_key
 
 SHOWN = 5  # problems named in one message
 
@@ -25,13 +25,15 @@ def sheet(candidates: Iterable[Candidates]) -> Iterator[str]:
 
 
 def returned(items: Iterable[RankedPrompt]) -> Iterator[str]:
-    """JSON lines of the rankings as they were accepted, each with its annotator."""
+    """JSON lines of the rankings as they were accepted, each with its annotator and what else is known of it."""
+    unknown = asdict(Ranking([]))
     for item in items:
         for ranking in item.rankings:
+            about = asdict(ranking)
+            known = {name: about[name] for name in CHECKS if about[name] != unknown[name]}
             ranks = [rank or None for rank in ranking.ranks]
-            row = {"prompt": _plain(item.prompt), "candidates": item.candidates, "ranks": ranks}
-            name = {"annotator": ranking.annotator} if ranking.annotator else {}
-            yield json.dumps(row | name, ensure_ascii=False) + "\n"
+            row = {"prompt": _plain(item.prompt), "candidates": item.candidates, "ranks": ranks, **known}
+            yield json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def _plain(prompt: Messages) -> str | Messages:
@@ -69,11 +71,7 @@ def _ranked(row: dict[str, Any]) -> bool:
 def _read(row: dict[str, Any] | None, error: str, answers: dict[str, set[str]], annotator: str) -> RankedPrompt:
     if row is None:
         raise ValueError(error)
-    name = row.get("annotator") or annotator
-    if not isinstance(name, str):
-        raise ValueError(f"`annotator` is not a name: {name!r:.40}")
-    item = next(read_ranking(row, "people"))
-    item = replace(item, rankings=[replace(ranking, annotator=name) for ranking in item.rankings])
+    item = read_own(row, "people", annotator)
     known = answers.get(item.prompt_key)
     if known is None:
         raise ValueError(f"the prompt {item.prompt[-1]['content']!r:.60} is not one of the candidates'")
@@ -84,8 +82,11 @@ def _read(row: dict[str, Any] | None, error: str, answers: dict[str, set[str]], 
 
 
 def prompts_ranked(items: Iterable[RankedPrompt], overlap: int = 1) -> int:
-    """Different prompts with so many rankings: what a target counts."""
-    rankings: Counter[str] = Counter()
+    """Different prompts that so many annotators have ranked: what a target counts. Who has no name is somebody new."""
+    named: defaultdict[str, set[str]] = defaultdict(set)
+    nameless: Counter[str] = Counter()
     for item in items:
-        rankings[item.prompt_key] += len(item.ranks)
-    return sum(count >= overlap for count in rankings.values())
+        names = [ranking.annotator for ranking in item.rankings]
+        named[item.prompt_key].update(filter(None, names))
+        nameless[item.prompt_key] += names.count("")
+    return sum(len(names) + nameless[key] >= overlap for key, names in named.items())

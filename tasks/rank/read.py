@@ -9,9 +9,9 @@ from typing import Any
 from configs.schema.sources import RankingSource
 from tasks.failures import BadData
 from tasks.formats import read_rows
+from tasks.rank.own import read_own
 from tasks.rankings import Messages, RankedPrompt, Ranking, ranked_prompt
 
-ROLES = ("system", "user", "assistant")  # of the chat template
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 _SPEAKER = {"Human": "user", "Assistant": "assistant"}
 _OASST = {"prompter": "user", "assistant": "assistant"}
@@ -60,38 +60,8 @@ def detect(row: dict[str, Any], where: str) -> str:
 
 
 def read_ranking(row: dict[str, Any], source: str) -> Iterator[RankedPrompt]:
-    """{"prompt": text or messages, "candidates": [text], "ranks": [rank] or one such list an annotator}.
-
-    The smallest rank is best; null is a candidate that was not ranked.
-    """
-    candidates, ranks = row.get("candidates"), row.get("ranks")
-    if not isinstance(candidates, list) or not all(isinstance(text, str) for text in candidates):
-        raise ValueError("`candidates` is not a list of texts")
-    if not isinstance(ranks, list) or not ranks:
-        raise ValueError("`ranks` is not a list of ranks, nor of one such list an annotator")
-    rankings = ranks if isinstance(ranks[0], list) else [ranks]
-    for ranking in rankings:
-        if not isinstance(ranking, list) or len(ranking) != len(candidates):
-            raise ValueError(f"{len(candidates)} candidates, but ranks {ranking!r}")
-        if not all(rank is None or (isinstance(rank, int) and not isinstance(rank, bool)) for rank in ranking):
-            raise ValueError(f"ranks {ranking!r} are not whole numbers")
-    yield ranked_prompt(_prompt(row.get("prompt")), candidates, [Ranking.of(r, origin=source) for r in rankings])
-
-
-def _prompt(prompt: Any) -> Messages:
-    if isinstance(prompt, str):
-        prompt = [{"role": "user", "content": prompt}]
-    if not isinstance(prompt, list) or not prompt:
-        raise ValueError("`prompt` is neither a text nor a list of messages")
-    messages = []
-    for turn in prompt:
-        role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, dict) else (None, None)
-        if role not in ROLES or not isinstance(content, str) or not content.strip():
-            raise ValueError(f"a message of `prompt` needs a role of {', '.join(ROLES)} and a content: {turn!r:.80}")
-        messages.append({"role": role, "content": content})
-    if messages[-1]["role"] == "assistant":
-        raise ValueError("`prompt` ends with an assistant turn")
-    return messages
+    """{"prompt", "candidates", "ranks", …}: our own format, see own.py."""
+    yield read_own(row, source)
 
 
 def read_hh(row: dict[str, Any], source: str) -> Iterator[RankedPrompt]:

@@ -32,7 +32,7 @@ NODES = (
     Node("candidates", "candidates", "candidates", ("pretrain", "finetune"), 4, 1, optional=True),
     Node("rank", "rankings", "rankings", ("candidates",), 5, 1),
     Node("reward", "reward", "reward", ("pretrain", "finetune", "rank"), 6, 1),
-    Node("ppo", "aligned", "adapter", ("pretrain", "finetune", "reward"), 7),
+    Node("ppo", "aligned", "adapter", ("corpus", "pretrain", "finetune", "reward"), 7),
     Node("evaluate", "evaluation", "evaluation", ("corpus", "pretrain", "finetune", "reward", "ppo"), 8),
     Node("report", "", "report", ("all of these",), 9),
 )

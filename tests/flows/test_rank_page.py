@@ -17,7 +17,8 @@ from ranking_server import free_port, wait_until_it_answers
 from flows import rank_page
 from flows.rank_page import Opened, _serve, open_page
 from tasks.failures import BadConfig, BadData
-from tasks.run import RunRecord, find_run
+from tasks.rankings import Split, read_rankings
+from tasks.run import RunRecord, find_run, open_store
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -40,7 +41,7 @@ def rank_all(opened: Opened, problems: list[BaseException]) -> None:
         for name in opened.page.tokens.annotators:
             me = Person(httpx.Client(base_url=opened.address, timeout=60)).enter(opened.page.tokens.login(name))
             for _ in opened.page.book.sheet:  # no look after the last: the page closes when enough is in
-                assert me.send(me.look(), 1, 2, 2).status_code == 200
+                assert me.send(me.look(), 1, 2, 2, comment=f"by {name}", honest_0="4").status_code == 200
                 time.sleep(0.2)
     except BaseException as problem:
         problems.append(problem)
@@ -59,10 +60,19 @@ def test_two_people_rank_on_the_page_and_the_run_goes_on() -> None:
     assert file == opened.desk.accepted
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert sorted(row["annotator"] for row in rows) == ["ann"] * 4 + ["bo"] * 4
-    asks(changes)
+    artifact = asks(changes).result()
     done = find_run(record.run)
     assert done.state == "Completed"
     assert done.row("rank")["metrics"]["prompts"] == 4
+    folder = open_store().open(artifact)
+    splits: tuple[Split, ...] = ("train", "heldout")
+    items = [item for split in splits for item in read_rankings(folder, split)]
+    assert [len(item.rankings) for item in items] == [2] * 4, "one row a prompt, both annotators in it"
+    for ranking in (ranking for item in items for ranking in item.rankings):
+        best = ranking.shown.index(0)
+        assert (ranking.origin, ranking.ranks[best], ranking.axes["honest"][best]) == ("people", 1, 4)
+        assert (ranking.comment, ranking.all_bad) == (f"by {ranking.annotator}", False)
+        assert ranking.seconds is not None
     with pytest.raises(BadConfig, match="is Completed and waits for nothing"):
         open_page(record.run, [], free_port(), None)
 

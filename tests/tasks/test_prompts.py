@@ -29,6 +29,12 @@ def test_max_prompts_takes_the_first_and_reads_no_further(tmp_path: Path) -> Non
     assert read_prompts(PromptSource(path="p", max_prompts=2), [file]) == ["a", "b"]
 
 
+def test_the_first_rows_are_left_out(tmp_path: Path) -> None:
+    files = [lines(tmp_path / f"{name}.jsonl", {"prompt": name}, {"prompt": name * 2}) for name in "ab"]
+    assert read_prompts(PromptSource(path="p", skip_rows=1), files) == ["aa", "b", "bb"]
+    assert read_prompts(PromptSource(path="p", skip_rows=1, max_prompts=2), files) == ["aa", "b"]
+
+
 def test_bad_rows_are_named_by_file_and_line(tmp_path: Path) -> None:
     file = lines(tmp_path / "p.jsonl", {"prompt": "a"}, {"text": "b"})
     with pytest.raises(BadData, match=r"p\.jsonl:2: no text under 'prompt' \(keys: text\); set `field`"):

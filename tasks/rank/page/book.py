@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tasks.failures import BadData
 from tasks.rank.page.tables import create_tables, items, shown, submissions
-from tasks.rank.page.work import Item, Standing
+from tasks.rank.page.work import Item, Standing, places
 
 HELD = 1800.0  # seconds for which an item that is shown to somebody is kept from others
 
@@ -129,7 +129,7 @@ class Book:
     async def rankings(self) -> list[str]:
         """JSON lines of the own schema, one an item and annotator, with what else is known; skipped ones are left out.
 
-        order[p] is the candidate that stood at position p of the page; seconds from the first sight to the submission.
+        shown: the place on the page, from 0, of each candidate; seconds from the first sight to the submission.
         """
         async with self.engine.connect() as connection:
             latest = [row async for row in _latest(connection, self.desk) if row.verdict != "skip"]
@@ -147,7 +147,7 @@ class Book:
                 "candidates": item.candidates,
                 "ranks": row.ranks,
                 "annotator": row.annotator,
-                "order": first.ordering if first else None,
+                "shown": places(first.ordering) if first else [],
                 "all_bad": row.verdict == "bad",
                 "axes": row.axes,
                 "comment": row.comment,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tasks.failures import BadData
 from tasks.formats import read_rows
-from tasks.rank.read import read_ranking
+from tasks.rank.own import read_own
 from tasks.rankings import Messages
 
 DIGITS = 16
@@ -47,7 +47,7 @@ def read_items(sheet: Path) -> dict[str, Item]:
             raise BadData(f"{sheet}:{line}: {error}")
         try:
             blank = row | {"ranks": [1] * len(row.get("candidates") or [])}
-            ranking = next(read_ranking(blank, ""))
+            ranking = read_own(blank, "")
         except (ValueError, TypeError) as problem:
             raise BadData(f"{sheet}:{line}: {problem}") from problem
         item = Item(ranking.prompt, ranking.candidates)
@@ -82,3 +82,8 @@ def by_candidate(ordering: Sequence[int], values: Iterable[int | None]) -> list[
     for candidate, value in zip(ordering, values, strict=True):
         placed[candidate] = value
     return placed
+
+
+def places(ordering: Sequence[int]) -> list[int]:
+    """The place on the page of every candidate."""
+    return [ordering.index(candidate) for candidate in range(len(ordering))]

@@ -10,6 +10,7 @@ from tasks.ppo.iteration import Roles, roll_out
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
 from tasks.ppo.prompts import load_prompts
+from tasks.ppo.rewards import build_rewards
 from tasks.ppo.rollout import read_all
 from tasks.ppo.scoring import RewardModel
 from tasks.sampling import generate
@@ -63,7 +64,8 @@ def test_old_log_probabilities_come_from_the_training_pass(parts: Parts, process
     config = parts.config()
     model = load_chat_model(parts.inputs.folders["base"], parts.inputs.folders["finetuned"])
     prompts = load_prompts(config, parts.inputs, parts.tokenizer, None)
-    roles = Roles(config, processes, parts.tokenizer, prompts.train, RewardModel(parts.inputs.folders["reward"]))
+    rewards = build_rewards(config, RewardModel(parts.inputs.folders["reward"]))
+    roles = Roles(config, processes, parts.tokenizer, prompts.train, rewards)
     learner = Learner.create(config, model, processes.device)
     with torch.no_grad():  # an adapter that does something, and a sampler that has not heard of it
         for parameter in learner.policy.parameters().values():

@@ -15,6 +15,7 @@ from tasks.ppo.iteration import Roles, iterate
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
 from tasks.ppo.prompts import Prompt
+from tasks.ppo.rewards import Rewards, Term
 
 LETTERS = "abcdefghijkl"
 
@@ -26,7 +27,11 @@ def _letters() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<|pad|>", eos_token="<|endoftext|>")
 
 
-def share_of_a(prompts: list[str], answers: list[str]) -> Tensor:
+def paid(score: Callable[[list[Prompt], list[str]], Tensor]) -> Rewards:
+    return Rewards([Term("share", 1.0, score)])
+
+
+def share_of_a(prompts: list[Prompt], answers: list[str]) -> Tensor:
     """Share of the letter a among the tokens of each answer, 0 for an empty one."""
     words = [answer.split() for answer in answers]
     return torch.tensor([answer.count("a") / max(len(answer), 1) for answer in words])
@@ -35,7 +40,7 @@ def share_of_a(prompts: list[str], answers: list[str]) -> Tensor:
 def _train(
     parts: Parts,
     processes: Processes,
-    score: Callable[[list[str], list[str]], Tensor],
+    score: Callable[[list[Prompt], list[str]], Tensor],
     seed: int,
     iterations: int,
     **changes: object,
@@ -51,7 +56,7 @@ def _train(
     }
     config = parts.config(**{**settings, **changes})
     prompts = [Prompt(letter, [2, 4 + number]) for number, letter in enumerate(LETTERS)]
-    roles = Roles(config, processes, _letters(), prompts, score)
+    roles = Roles(config, processes, _letters(), prompts, paid(score))
     learner = Learner.create(config, tiny_llama(16, seed).requires_grad_(False))
     rows = []
     for _ in range(iterations):
@@ -98,7 +103,7 @@ def test_the_kl_limit_stops_a_hackable_reward_within_one_iteration(parts: Parts,
     )
     prompts = [Prompt("a", [2, 4])]
     learner = Learner.create(config, tiny_llama(16).requires_grad_(False))
-    roles = Roles(config, processes, _letters(), prompts, share_of_a)
+    roles = Roles(config, processes, _letters(), prompts, paid(share_of_a))
     kls = []
     while (row := iterate(roles, learner)) is not None:
         kls.append(row["kl"])

@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification
 from configs.schema.ppo import KlConfig
 from configs.schema.sources import PromptSource
 from configs.schema.training import CheckpointConfig
+from tasks.chat import user
 from tasks.failures import BadConfig, BadData, Diverged, LostWorker
 from tasks.inputs import Inputs
 from tasks.live import Live
@@ -108,7 +109,7 @@ def test_asked_to_stop_it_saves_and_goes_on_to_the_bit(parts: Parts, tmp_path: P
     uninterrupted = train_ppo(config, parts.inputs, whole, Live(_folder(tmp_path / "work1")))
     stopping = StopsAt(_folder(tmp_path / "work2"))
     stopping.at = asked
-    with pytest.raises(LostWorker, match=f"iteration {asked + 1} is saved"):
+    with pytest.raises(LostWorker, match=f"iteration {asked + 1} is saved after 1 of 4 steps"):
         train_ppo(config, parts.inputs, _folder(tmp_path / "torn"), stopping)
     assert train_ppo(config, parts.inputs, again, Live(stopping.work)) == uninterrupted
     assert _digests(again) == _digests(whole)
@@ -127,7 +128,7 @@ def test_checkpoint_brings_everything_back(parts: Parts, tmp_path: Path) -> None
         steps = {float(state["step"]) for state in optimizer.state_dict()["state"].values()}
         assert steps == {8.0}  # 2 iterations x 2 epochs x 2 minibatches
     critic = load_file(tmp_path / "out" / "critic.safetensors")
-    assert all(torch.equal(param, critic[name]) for name, param in learner.critic.named_parameters())
+    assert all(torch.equal(param, critic[name]) for name, param in learner.critic.trained().items())
 
 
 def test_kl_limit_stops_early_and_says_so(parts: Parts, tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_score_is_the_reward_model_s_own(parts: Parts) -> None:
     classifier = AutoModelForSequenceClassification.from_pretrained(parts.inputs.folders["reward"], dtype="float32")
     text = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n"
     prompts, answers = ["say the ab", "cd"], ["singing the thing", ""]
-    scores = reward(prompts, answers)
+    scores = reward([user(prompt) for prompt in prompts], answers)
     for prompt, answer, score in zip(prompts, answers, scores.tolist(), strict=True):
         ids = reward.tokenizer(text.format(prompt, answer), add_special_tokens=False)["input_ids"]
         assert ids != parts.tokenizer(text.format(prompt, answer), add_special_tokens=False)["input_ids"]
@@ -160,8 +161,8 @@ def test_score_is_the_reward_model_s_own(parts: Parts) -> None:
 
 def test_long_conversations_are_cut_at_the_left(parts: Parts) -> None:
     reward = RewardModel(parts.inputs.folders["reward"])
-    assert torch.isfinite(reward(["x" * 500], ["the end"])).all()
-    assert float(reward(["x" * 500], ["the end"])) == float(reward(["y" + "x" * 600], ["the end"]))
+    assert torch.isfinite(reward([user("x" * 500)], ["the end"])).all()
+    assert float(reward([user("x" * 500)], ["the end"])) == float(reward([user("y" + "x" * 600)], ["the end"]))
 
 
 def test_a_score_that_is_not_finite_names_its_prompt() -> None:

@@ -10,11 +10,12 @@ from torch import Tensor
 from configs.schema.ppo import PPOConfig
 from tasks.failures import Diverged
 from tasks.ppo.advantages import gae, whiten
+from tasks.ppo.experience import STATISTICS, Experience
 from tasks.ppo.learner import Learner
 from tasks.ppo.policy import Policy
 from tasks.ppo.processes import Processes
 from tasks.ppo.rollout import Answers, lay_out, read_all
-from tasks.ppo.update import STATISTICS, Experience, accumulate, update
+from tasks.ppo.update import accumulate, update
 
 GENERATOR_SEED = 11
 

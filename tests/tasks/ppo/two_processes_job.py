@@ -12,11 +12,12 @@ from configs.schema.ppo import PPOConfig
 from configs.schema.sources import PromptSource
 from configs.schema.training import LoraSettings
 from tasks.ppo.advantages import explained_variance, gae, whiten
+from tasks.ppo.experience import Experience
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
 from tasks.ppo.randomness import permutation
 from tasks.ppo.rollout import lay_out, read_all
-from tasks.ppo.update import Experience, update
+from tasks.ppo.update import update
 
 BATCH = 6
 CONFIG = PPOConfig(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ranking_people import Person
+from ranking_people import Person, as_seen
 from ranking_server import DESK, make_page
 from ranking_sheet import MakeSheet
 from starlette.testclient import TestClient
@@ -62,9 +62,9 @@ def test_ranks_come_back_in_the_order_of_the_sheet(house) -> None:  # type: igno
     (row,) = home.rankings()
     by_text = dict(zip(row["candidates"], row["ranks"], strict=True))
     assert [by_text[text] for text in seen] == [1, 2, 2]
-    assert [row["candidates"][place] for place in row["order"]] == seen
+    assert as_seen(row, row["candidates"]) == seen
     assert (row["annotator"], row["comment"], row["all_bad"]) == ("ann", "two alike", False)
-    assert row["axes"]["helpful"][row["order"][0]] == 5
+    assert row["axes"]["helpful"][row["shown"].index(0)] == 5
 
 
 def test_a_double_submit_is_one_and_a_correction_replaces(house) -> None:  # type: ignore[no-untyped-def]
@@ -77,7 +77,7 @@ def test_a_double_submit_is_one_and_a_correction_replaces(house) -> None:  # typ
     assert again["key"] != form["key"]
     ann.send(again, 3, 2, 1)
     (row,) = home.rankings()
-    assert [row["ranks"][place] for place in row["order"]] == [3, 2, 1]
+    assert as_seen(row, row["ranks"]) == [3, 2, 1]
 
 
 def test_all_bad_is_a_tie_and_skip_is_nothing(house) -> None:  # type: ignore[no-untyped-def]
@@ -111,7 +111,8 @@ def test_two_annotators_get_the_same_prompts_in_orders_of_their_own(house) -> No
     file = home.page.book.engine.url.database.replace("page.sqlite", "page.jsonl")
     Path(file).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     given = [Candidates(item.prompt, item.candidates, 0) for item in home.page.book.sheet.values()]
-    assert {item.source for item in read_people(Path(file), given)} == {"people:ann", "people:bo"}
+    read = [ranking for item in read_people(Path(file), given) for ranking in item.rankings]
+    assert [(one.annotator, one.shown) for one in read] == [(row["annotator"], row["shown"]) for row in rows]
 
 
 def test_what_is_missing_or_wrong_is_refused(house) -> None:  # type: ignore[no-untyped-def]

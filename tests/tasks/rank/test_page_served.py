@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from ranking_people import Person
+from ranking_people import Person, as_seen
 from ranking_server import free_port, make_page, served, wait_until_it_answers
 from ranking_sheet import MakeSheet
 
@@ -112,7 +112,7 @@ def test_fifty_kills_lose_nothing_and_double_nothing(make_sheet: MakeSheet) -> N
         server.wait()
     rows = rankings(sheet)
     items = {item.candidates[0]: name for name, item in make_page(sheet, 0, NAMES).book.sheet.items()}
-    kept = {(row["annotator"], items[row["candidates"][0]]): [row["ranks"][p] for p in row["order"]] for row in rows}
+    kept = {(row["annotator"], items[row["candidates"][0]]): as_seen(row, row["ranks"]) for row in rows}
     assert len(acknowledged) >= 2 * kills
     assert len(kept) == len(rows) == len(acknowledged)
     assert all(kept[name, item] == ranks for name, item, ranks in acknowledged)

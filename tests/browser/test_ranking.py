@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import ARGUMENTS, CHROMIUM
 from pages import PICTURES
+from ranking_people import as_seen
 from ranking_server import free_port, make_page, served
 
 pytestmark = pytest.mark.browser
@@ -59,10 +60,6 @@ def rankings(sheet: Path) -> list[dict[str, Any]]:
     with ThreadPoolExecutor(1) as beside:  # Playwright has an event loop in this thread
         lines = beside.submit(lambda: asyncio.run(make_page(sheet, 0, ["Ann"]).book.rankings())).result()
     return [json.loads(line) for line in lines]
-
-
-def on_page(row: dict[str, Any]) -> list[int]:
-    return [row["ranks"][place] for place in row["order"]]
 
 
 def begin(page: Any, link: str) -> None:
@@ -121,7 +118,7 @@ def test_twenty_prompts_by_keys_and_by_drag(site: tuple[Path, int, str], browser
     page.get_by_text("All rankings are in.").wait_for()
     assert errors == []
     # without gaps, as the reader of the sheet will count them
-    assert [on_page(row) for row in rankings(sheet)] == expected
+    assert [as_seen(row, row["ranks"]) for row in rankings(sheet)] == expected
 
 
 def test_arrows_all_bad_skip_and_back(site: tuple[Path, int, str], browser: Any) -> None:
@@ -149,7 +146,7 @@ def test_arrows_all_bad_skip_and_back(site: tuple[Path, int, str], browser: Any)
     wait_for_next(page, 2)
     rows = rankings(sheet)
     assert [row["all_bad"] for row in rows] == [True, False]
-    assert (on_page(rows[1]), rows[1]["comment"]) == ([3, 4, 1, 2], "1 b s")
+    assert (as_seen(rows[1], rows[1]["ranks"]), rows[1]["comment"]) == ([3, 4, 1, 2], "1 b s")
 
 
 def test_a_phone_in_chinese_in_the_dark(site: tuple[Path, int, str], browser: Any) -> None:
@@ -165,4 +162,4 @@ def test_a_phone_in_chinese_in_the_dark(site: tuple[Path, int, str], browser: An
     picture(page, "-phone")
     page.get_by_role("button", name="保存，下一题").tap()
     wait_for_next(page, 1)
-    assert on_page(rankings(sheet)[0]) == [3, 1, 2, 4]
+    assert as_seen(rankings(sheet)[0], rankings(sheet)[0]["ranks"]) == [3, 1, 2, 4]

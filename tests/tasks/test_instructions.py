@@ -11,7 +11,7 @@ import pytest
 
 from configs.schema.sources import InstructionSource
 from tasks.failures import BadData
-from tasks.finetune.read import read_source
+from tasks.instructions import read_source
 
 
 def _source(**values: Any) -> InstructionSource:
