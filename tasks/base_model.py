@@ -55,9 +55,7 @@ class BaseFiles:
             if "couldn't connect" in str(error).lower():
                 raise StorageFailure(f"{self.setting}={self.named!r}: the hub cannot be reached") from error
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise BadData(
-                f"{self.setting}={self.named!r} cannot be loaded: {first}; correct {self.setting}"
-            ) from error
+            raise BadData(f"{self.setting}={self.named!r} cannot be loaded: {first}; correct {self.setting}") from error
 
 
 def resolve_base(base: str, setting: str = SETTING, revision: str | None = None) -> BaseFiles:

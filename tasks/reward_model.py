@@ -54,8 +54,8 @@ class Reading:
         rest = dict(values)
         if rest.pop("format", None) != FORMAT:
             raise BadData(
-                f"{where}: format {values.get('format')} of a reward model, this version reads {FORMAT}: run the reward "
-                "stage again"
+                f"{where}: format {values.get('format')} of a reward model, this version reads {FORMAT}: "
+                "run the reward stage again"
             )
         try:
             return cls(**{**rest, "mean": tuple(rest["mean"]), "std": tuple(rest["std"])})

@@ -128,3 +128,29 @@ def _take_over(base: str, more: list[str], live: Live) -> "PreTrainedTokenizerBa
     if len(tokenizer) > before:
         live.say(f"{len(tokenizer) - before} special tokens added to the {before} of {base}")
     return tokenizer
+
+
+def _measure(tokenizer: tokenizers.Tokenizer, corpus: Path) -> dict[str, Any]:
+    tokenizer.encode_special_tokens = True  # a document's "<|im_end|>" is text
+    vocabulary = tokenizer.get_vocab_size()
+    used, train_tokens, train_bytes = _encode(tokenizer, texts(corpus, "train", MEASURED))
+    _, tokens, size = _encode(tokenizer, texts(corpus, "heldout", MEASURED))
+    if tokens == 0:
+        tokens, size = train_tokens, train_bytes
+    return {
+        "vocabulary": vocabulary,
+        "bytes_per_token": round(size / max(tokens, 1), 4),
+        "unused_tokens": vocabulary - len(used),
+    }
+
+
+def _encode(tokenizer: tokenizers.Tokenizer, corpus: Iterator[str]) -> tuple[set[int], int, int]:
+    """Token ids met, number of tokens, number of UTF-8 bytes."""
+    used: set[int] = set()
+    tokens = size = 0
+    while batch := list(islice(corpus, BATCH)):
+        for text, encoded in zip(batch, tokenizer.encode_batch_fast(batch, add_special_tokens=False), strict=True):
+            used.update(encoded.ids)
+            tokens += len(encoded.ids)
+            size += len(text.encode())
+    return used, tokens, size

@@ -37,7 +37,10 @@ class RewardConfig(Strict):
     )
     margin_scale: float = setting(1.0, "Margin a rank, or a point of the ratings.", unit="score", gt=0)
     centre: float = setting(
-        0.0, "Weight of the squared sum of a pair's scores, which keeps scores near 0 (TRL: .01).", unit="1/score²", ge=0
+        0.0,
+        "Weight of the squared sum of a pair's scores, which keeps scores near 0 (TRL: .01).",
+        unit="1/score²",
+        ge=0,
     )
     label_smoothing: float = setting(
         0.0, "Share of pairs taken to be ordered wrongly, with objective pairs.", unit="share", ge=0, lt=0.5

@@ -31,24 +31,14 @@ class RewardModel:
         if self.tokenizer.pad_token_id is None:
             raise BadData("the reward model's tokenizer has no pad token; make it with the reward stage")
 
-<<<<<<< HEAD
-    def __call__(self, prompts: list[str], answers: list[str]) -> Tensor:
-        """Scores of whole conversations, each cut at the left where it is longer than in its training."""
-=======
     def __call__(self, prompts: list[Messages], answers: list[str]) -> Tensor:
-        """Scores of whole conversations, each cut at the left where it exceeds the model's positions."""
->>>>>>> main
+        """Scores of whole conversations, each cut at the left where it is longer than in its training."""
         if not prompts:
             return torch.zeros(0)
         rows = []
         for prompt, answer in zip(prompts, answers, strict=True):
-<<<<<<< HEAD
-            rows.append(encode_answer(self.tokenizer, user(prompt), answer, self.model.max_length))
+            rows.append(encode_answer(self.tokenizer, prompt, answer, self.model.max_length))
         return reward_scores(self.model, rows, int(self.tokenizer.pad_token_id))
-=======
-            rows.append(encode_answer(self.tokenizer, prompt, answer, self.limit))
-        return reward_scores(self.model, rows, self.tokenizer.pad_token_id).float().cpu()
->>>>>>> main
 
 
 def finite(score_B: Tensor, prompts: list[str]) -> Tensor:

@@ -29,8 +29,8 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     """Train a LoRA adapter on base + fine-tuned adapter, by PPO.
 
     inputs.folders: ``base`` (causal model), ``finetuned`` (its LoRA adapter and tokenizer), ``reward`` (what
-    ``tasks.scoring.load_reward`` opens, and its tokenizer). Writes a PEFT folder over the merged fine-tuned model, tokenizer files,
-    critic.safetensors, training/curve.jsonl and samples.jsonl.
+    ``tasks.scoring.load_reward`` opens, and its tokenizer). Writes a PEFT folder over the merged fine-tuned model,
+    tokenizer files, critic.safetensors, training/curve.jsonl and samples.jsonl.
 
     Resumes from checkpoints in ``live.work``; killed and resumed gives the bytes of an uninterrupted run. A KL
     over ``config.kl.limit`` ends training early, which the metric ``stopped`` says. Raises BadConfig, BadData

@@ -156,7 +156,8 @@ def bootstrap(prompts: list[EncodedPrompt], members: int, seed: int) -> list[Enc
             count[number] += 1
         counts.append(count)
     return [
-        replace(prompt, weights=tuple(float(count[number]) for count in counts)) for number, prompt in enumerate(prompts)
+        replace(prompt, weights=tuple(float(count[number]) for count in counts))
+        for number, prompt in enumerate(prompts)
     ]
 
 

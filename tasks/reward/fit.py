@@ -108,9 +108,7 @@ def fit(
 
 def objective_of(config: RewardConfig) -> Objective:
     """The settings that say what is minimised."""
-    return Objective(
-        config.objective, config.margin, config.margin_scale, config.centre, config.label_smoothing
-    )
+    return Objective(config.objective, config.margin, config.margin_scale, config.centre, config.label_smoothing)
 
 
 def _step(parts: Parts, prompts: list[EncodedPrompt], step: int, steps: int) -> Row:

@@ -1,4 +1,4 @@
-"""Confidence intervals of pair accuracies, by drawing prompts and not pairs: pairs of one prompt are not independent."""
+"""Confidence intervals of pair accuracies, over prompts and not over pairs: those of one prompt hang together."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -27,9 +27,7 @@ def score_prompts(model: AnyReward, prompts: list[EncodedPrompt], pad_id: int) -
     return [[next(flat) for _ in prompt.rows] for prompt in prompts]
 
 
-def heldout_accuracy(
-    model: AnyReward, items: list[RankedPrompt], prompts: list[EncodedPrompt], pad_id: int
-) -> float:
+def heldout_accuracy(model: AnyReward, items: list[RankedPrompt], prompts: list[EncodedPrompt], pad_id: int) -> float:
     """Pair accuracy on held-out prompts; ties are left out, equal scores count half."""
     return pair_accuracy(items, score_prompts(model, prompts, pad_id))[0]
 

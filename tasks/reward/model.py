@@ -130,9 +130,7 @@ def _whole(start: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reading: 
     return Built(model, whole=whole)
 
 
-def as_classifier(
-    language_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, members: int
-) -> PreTrainedModel:
+def as_classifier(language_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, members: int) -> PreTrainedModel:
     """A sequence classifier with a label a member on a copy of the language model's trunk, its head at zero."""
     config = copy.deepcopy(language_model.config)
     config.num_labels = members

@@ -157,7 +157,7 @@ def test_an_ensemble_knows_how_sure_it_is(run: Run, folders: Folders, method: st
     model, tokenizer = opened(out, folders), load_tokenizer(out)
     assert model.reading.members == 3
     rows = [encode_answer(tokenizer, user("q"), text, 64) for text in TEXTS]
-    score_B, std_B = reward_scores(model, rows, 0, uncertainty=True)
+    _, std_B = reward_scores(model, rows, 0, uncertainty=True)
     assert std_B.min() > 0
     assert found["pair_accuracy"] > 0.8
     judged = json.loads((out / "judgement.json").read_text())["ensemble"]
