@@ -14,7 +14,7 @@ from tasks.live import Live
 from tasks.models import load_base, load_chat_model
 from tasks.ppo.heldout import Measurement, answer_perplexity, measure, metrics_of, sample_rows
 from tasks.ppo.iteration import Roles
-from tasks.ppo.learner import Learner
+from tasks.ppo.learner import Learner, make_critic, make_policy
 from tasks.ppo.processes import Processes
 from tasks.ppo.prompts import Prompt, load_prompts
 from tasks.ppo.ptx import load_texts
@@ -27,9 +27,9 @@ from tasks.ppo.trainer import Training
 def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
     """Train a LoRA adapter on base + fine-tuned adapter, by PPO.
 
-    inputs.folders: ``base`` (causal model), ``finetuned`` (its LoRA adapter and tokenizer), ``reward`` (sequence
-    classifier and its tokenizer). Writes a PEFT folder over the merged fine-tuned model, tokenizer files,
-    critic.safetensors, training/curve.jsonl and samples.jsonl.
+    inputs.folders: ``base`` (causal model), ``finetuned`` (its LoRA adapter and tokenizer), ``reward`` (what
+    ``tasks.scoring.load_reward`` opens, and its tokenizer). Writes a PEFT folder over the merged fine-tuned model,
+    tokenizer files, critic.safetensors, training/curve.jsonl and samples.jsonl.
 
     Resumes from checkpoints in ``live.work``; killed and resumed gives the bytes of an uninterrupted run. A KL
     over ``config.kl.limit`` ends training early, which the metric ``stopped`` says. Raises BadConfig, BadData
@@ -44,10 +44,15 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
         live.say(f"{prompts.left_out} prompts are longer than {config.max_prompt_tokens} tokens and were left out")
     positions = getattr(model.config, "max_position_embeddings", None)
     texts = load_texts(config, inputs, tokenizer, positions)
-    asked = any(part.model is not None for part in config.rewards)
-    rewards = build_rewards(config, RewardModel(inputs.folders["reward"], processes.device) if asked else None)
+    policy = make_policy(config, model, processes.device)
+    scorer = None
+    if any(part.model is not None for part in config.rewards) or config.critic.start == "reward":
+        folders = inputs.folders
+        scorer = RewardModel(folders["reward"], processes.device, folders["base"], folders["finetuned"], policy.trunk)
+        live.say(scorer.about)
+    rewards = build_rewards(config, scorer)
     roles = Roles(config, processes, tokenizer, prompts.train, rewards, texts)
-    learner = Learner.create(config, model, processes.device)
+    learner = Learner.of(config, policy, make_critic(config, policy, tokenizer, scorer))
 
     def on_row(row: dict[str, float], pace: float) -> None:
         shown = {name: row[name] for name in ("reward", "kl", "entropy", "clip_fraction", "length")}
