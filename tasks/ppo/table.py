@@ -1,5 +1,7 @@
 """Sampled answers as Parquet, a shard an iteration and process: what the models say of every token."""
 
+import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +58,12 @@ class Table:
         pq.write_table(pa.Table.from_pylist(rows[: self.config.answers], schema=SCHEMA), new, compression="zstd")
         new.replace(path)
 
+    def put_into(self, folder: Path) -> None:
+        """Copy the shards of all processes into an artifact."""
+        for shard in sorted(self.folder.glob("iteration-*.parquet")):
+            folder.mkdir(exist_ok=True)
+            shutil.copyfile(shard, folder / shard.name)
+
 
 def _row(iteration: int, place: int, rollout: "Rollout", scored: "Scored", done: "Round") -> dict[str, Any]:
     answers = rollout.answers
@@ -86,7 +94,7 @@ def _row(iteration: int, place: int, rollout: "Rollout", scored: "Scored", done:
 
 
 def _said(score: float) -> float | None:
-    return score if score == score else None
+    return None if math.isnan(score) else score
 
 
 def read_rollouts(folder: Path) -> pa.Table:

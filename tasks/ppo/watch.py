@@ -18,9 +18,7 @@ from tasks.ppo.scoring import RewardModel
 Uncertainty = Callable[[list[Messages], list[str]], Tensor]
 
 
-def make_guard(
-    roles: Roles, learner: Learner, heldout: list[Prompt], uncertainty: Uncertainty | None = None
-) -> Guard:
+def make_guard(roles: Roles, learner: Learner, heldout: list[Prompt], uncertainty: Uncertainty | None = None) -> Guard:
     """``uncertainty``: deviation of the trained reward model's members, when it has several.
 
     Raises BadConfig for a held-out reward that cannot be had.
