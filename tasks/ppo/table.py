@@ -27,7 +27,10 @@ SCHEMA = pa.schema(
         ("ids", pa.list_(pa.int32())),
         ("ended", pa.bool_()),
         ("score", pa.float32()),  # the weighted sum, as the terms give it
-        ("scores", pa.map_(pa.string(), pa.float32())),  # by term of ppo.rewards; null: it had nothing to say
+        (
+            "scores",
+            pa.list_(pa.struct([("name", pa.string()), ("score", pa.float32())])),
+        ),  # by term of ppo.rewards; null: it had nothing to say
         ("logp", FLOATS),
         ("reference_logp", FLOATS),
         ("kl", FLOATS),
@@ -83,7 +86,7 @@ def _row(iteration: int, place: int, rollout: "Rollout", scored: "Scored", done:
         "ids": ids[first : first + length],
         "ended": bool(rollout.ended_B[place]),
         "score": float(scored.raw_B[place]),
-        "scores": [(name, _said(float(score_B[place]))) for name, score_B in scored.terms.items()],
+        "scores": [{"name": name, "score": _said(float(score_B[place]))} for name, score_B in scored.terms.items()],
         "logp": tokens(rollout.logp_BT),
         "reference_logp": tokens(rollout.reference_BT),
         "kl": tokens(rollout.logp_BT - rollout.reference_BT),

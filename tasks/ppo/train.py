@@ -32,8 +32,8 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
 
     inputs.folders: ``base`` (causal model), ``finetuned`` (its LoRA adapter and tokenizer), ``reward`` (what
     ``tasks.scoring.load_reward`` opens, and its tokenizer). Writes a PEFT folder over the merged fine-tuned model,
-    tokenizer files, critic.safetensors, training/curve.jsonl, samples.jsonl, guard.jsonl, best/ (the policy that the guard kept) and
-    rollouts/ (sampled answers as Parquet).
+    tokenizer files, critic.safetensors, training/curve.jsonl, samples.jsonl, guard.jsonl, best/ (the policy that
+    the guard kept) and rollouts/ (sampled answers as Parquet).
 
     Resumes from checkpoints in ``live.work``; killed and resumed gives the bytes of an uninterrupted run. A KL
     over ``config.kl.limit`` ends training early, which the metric ``stopped`` says. Raises BadConfig, BadData
@@ -96,18 +96,25 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
         "trainable_parameters": sum(param.numel() for param in learner.policy.parameters().values()),
     }
     if processes.main:
-        copy_tokenizer(inputs.folders["finetuned"], out)
-        learner.policy.save(out, start_name(inputs))
-        critic = {name: param.detach().cpu().contiguous() for name, param in learner.critic.trained().items()}
-        save_file(critic, out / "critic.safetensors")
-        write_rows(out / "training" / "curve.jsonl", learner.curve)
-        write_rows(out / "guard.jsonl", guard.rows)
-        if config.guard.select == "last" and guard.kept and config.method == "lora":
-            save_best(guard, learner, out / "best", start_name(inputs))
-        table.put_into(out / "rollouts")
+        _write(roles, learner, inputs, out)
         write_rows(out / "samples.jsonl", sample_rows(config, prompts.heldout, start, end))
+        table.put_into(out / "rollouts")
     processes.wait()
     return metrics
+
+
+def _write(roles: Roles, learner: Learner, inputs: Inputs, out: Path) -> None:
+    """Models, curve and guard of a finished run."""
+    config, guard = roles.config, learner.guard
+    copy_tokenizer(inputs.folders["finetuned"], out)
+    learner.policy.save(out, start_name(inputs))
+    critic = {name: param.detach().cpu().contiguous() for name, param in learner.critic.trained().items()}
+    save_file(critic, out / "critic.safetensors")
+    write_rows(out / "training" / "curve.jsonl", learner.curve)
+    if guard is not None:
+        write_rows(out / "guard.jsonl", guard.rows)
+        if guard.kept and config.guard.select == "last" and config.method == "lora":
+            save_best(guard, learner, out / "best", start_name(inputs))
 
 
 def _perplexities(

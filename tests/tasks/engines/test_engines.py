@@ -93,7 +93,7 @@ def test_the_seed_decides_and_the_global_generators_stay_as_they_were(policy: Po
 
 
 def test_continuous_batching_draws_from_the_whole_softmax(policy: Policy) -> None:
-    """2,000 draws of one token against exact probabilities: no top-k, no top-p. Chi-square over the likely tokens."""
+    """600 draws of one token against exact probabilities: no top-k, no top-p. Chi-square over the likely tokens."""
     engine = ContinuousEngine(tokens=64)
     merged = copy.deepcopy(policy.merged)
     merged.generation_config.top_k = 2  # what a model brings along must not count
@@ -101,11 +101,11 @@ def test_continuous_batching_draws_from_the_whole_softmax(policy: Policy) -> Non
     with torch.no_grad():
         p = torch.softmax(merged(torch.tensor([[5, 6]])).logits[0, -1].double() / 2.0, -1)
     sampling = Sampling(max_new_tokens=1, temperature=2.0, end_ids=[], pad_id=0)
-    found = engine.generate([[5, 6]] * 2000, sampling, torch.Generator().manual_seed(0))
+    found = engine.generate([[5, 6]] * 600, sampling, torch.Generator().manual_seed(0))
     counts = torch.bincount(torch.tensor([one.ids[0] for one in found]), minlength=60).double()
-    likely = p * 2000 > 8
-    assert int(likely.sum()) > 10
-    assert float(((counts - 2000 * p) ** 2 / (2000 * p))[likely].sum()) < 100  # 60 classes, 99.9 % quantile
+    likely = p * 600 > 5
+    assert int(likely.sum()) > 5
+    assert float(((counts - 600 * p) ** 2 / (600 * p))[likely].sum()) < 100  # 60 classes, 99.9 % quantile
 
 
 def test_equal_prompts_get_answers_of_their_own_from_a_server(
