@@ -5,15 +5,18 @@ import json
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from configs.schema.judge import JudgeConfig
 from configs.schema.rank import RankConfig
 from configs.schema.sources import RankingSource
 from tasks.candidate_rows import Candidates, count, read_candidates
 from tasks.failures import BadConfig, BadData
 from tasks.inputs import Inputs
 from tasks.live import Live
+from tasks.rank.judge.rank import rank_by_judge
 from tasks.rank.people import read_people
 from tasks.rank.ranker import rank_by_program
 from tasks.rank.read import Rejected, read_source
@@ -24,6 +27,7 @@ from tasks.rankings import (
     longer_wins,
     merge_rankings,
     pairs,
+    prompt_key,
     tied_pairs,
     write_rankings,
 )
@@ -41,9 +45,11 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
         items, rejected = items + found, rejected + bad
         live.say(f"{source.path}: {len(found)} rankings, {len(bad)} rows quarantined")
     sampled: dict[str, int] = {}
-    if config.ranker is not None:
+    judged: dict[str, Any] = {}
+    if config.rankers:
         candidates = read_candidates(inputs.folders["candidates"])
-        items, sampled = items + _rank(config, candidates, inputs), count(candidates)
+        ranked, judged = _rank(config, candidates, inputs, live)
+        items, sampled = items + ranked, count(candidates)
     merged, duplicates = merge_rankings(items)
     train, heldout = split_by_prompt(merged, config.heldout, config.seed or 0)
     write_rankings(out, "train", train)
@@ -55,19 +61,53 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
     (out / "trust.json").write_text(json.dumps(trusted, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for one in trusted["flagged"]:
         live.say(f"annotator {one['name']}: {'; '.join(one['reasons'])}")
-    return {
-        "prompts": report["prompts"],
-        "heldout_prompts": report["heldout_prompts"],
-        "pairs": report["pairs"],
-        "quarantined": len(rejected),
-        "candidates_sampled": sampled.get("answers", 0),
-        "length_baseline": report["length_baseline"],
-    } | metrics(trusted)
+    return (
+        {
+            "prompts": report["prompts"],
+            "heldout_prompts": report["heldout_prompts"],
+            "pairs": report["pairs"],
+            "quarantined": len(rejected),
+            "candidates_sampled": sampled.get("answers", 0),
+            "length_baseline": report["length_baseline"],
+        }
+        | metrics(trusted)
+        | judged
+    )
 
 
-def _rank(config: RankConfig, candidates: list[Candidates], inputs: Inputs) -> list[RankedPrompt]:
-    if config.ranker != "people":
-        return rank_by_program(config.ranker or "", candidates)
+def _rank(
+    config: RankConfig, candidates: list[Candidates], inputs: Inputs, live: Live
+) -> tuple[list[RankedPrompt], dict[str, Any]]:
+    """The candidates as each of the rankers orders them, and what was measured of the judge."""
+    items: list[RankedPrompt] = []
+    measured: dict[str, Any] = {}
+    for ranker in config.rankers:
+        if ranker == "people":
+            items += _by_people(config, candidates, inputs)
+        elif ranker == "judge":
+            judge = config.judge or JudgeConfig()
+            files = inputs.sources[judge.base] if judge.base else []
+            found, measured = rank_by_judge(judge, candidates, files, config.seed or 0, live)
+            items += found
+        else:
+            items += rank_by_program(ranker, candidates)
+    return _with_models(items, candidates), measured
+
+
+def _with_models(items: list[RankedPrompt], candidates: list[Candidates]) -> list[RankedPrompt]:
+    """The same items with what wrote each candidate. Of equal answers by several models the first one counts."""
+    wrote: dict[tuple[str, str], str] = {}
+    for given in candidates:
+        for text, model in zip(given.answers, given.models, strict=False):
+            wrote.setdefault((prompt_key(given.prompt), text), model)
+    return [
+        replace(item, models=models) if all(models) else item
+        for item in items
+        for models in [[wrote.get((item.prompt_key, text), "") for text in item.candidates]]
+    ]
+
+
+def _by_people(config: RankConfig, candidates: list[Candidates], inputs: Inputs) -> list[RankedPrompt]:
     if config.people.path is None:
         raise BadConfig("rank.ranker=people, but rank.people.path is empty: the flow asks for it before this stage")
     return [item for file in inputs.sources[config.people.path] for item in read_people(file, candidates)]
