@@ -2,6 +2,9 @@
 
 import json
 import os
+import random
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -171,9 +174,11 @@ def test_a_slow_server_is_given_up_and_what_it_said_is_kept(tmp_path: Path) -> N
 
     with serving(hangs) as (_, url), pytest.raises(ServiceFailure, match=r"2 tries.*ReadTimeout.*is kept"):
         rank(tmp_path, url, concurrency=1, timeout_seconds=1.0, attempts=2)
+    answered = sum(line.endswith("}") for line in (tmp_path / "work" / FILE).read_text().splitlines())
+    assert 1 <= answered <= 5
     with serving(sound) as (server, url):
         found, metrics = rank(tmp_path, url)
-        assert len(server.questions) == 36 - 5
+        assert len(server.questions) == 36 - answered
     assert [item.ranks for item in found] == [[[1, 3, 2, 4]]] * 3
     assert metrics["judge_tokens_in"] == 360  # what the first attempt paid counts as well
 
@@ -187,6 +192,60 @@ def test_a_line_that_a_kill_cut_short_is_asked_again(tmp_path: Path) -> None:
         assert len(server.questions) == 37
         assert len({json.loads(line)["question"] for line in journal.read_text().splitlines()[-1:]}) == 1
     assert found[2].ranks == [[1, 3, 2, 4]]
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from configs.schema.judge import JudgeConfig
+from tasks.candidate_rows import Candidates
+from tasks.chat import user
+from tasks.live import Live
+from tasks.rank.judge.rank import rank_by_judge
+items = [Candidates(user(f"question {n}"), ["4 best", "2", "3", "2", "1 worst"], 0) for n in range(3)]
+rank_by_judge(JudgeConfig(url=sys.argv[1], model="m", concurrency=3), items, [], 0, Live(Path(sys.argv[2])))
+"""
+
+
+def test_a_killed_run_asks_only_what_is_missing(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+
+    def takes_time(text: str, number: int) -> str:
+        time.sleep(0.05)
+        return sound(text, number)
+
+    with serving(takes_time) as (server, url):
+        path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        child = subprocess.Popen([sys.executable, "-c", CHILD, url, str(work)], env=path)
+        while len(server.questions) < 12:
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.kill()
+        child.wait()
+        answered = sum(line.endswith("}") for line in (work / FILE).read_text().splitlines())
+        assert answered >= 9
+        before = len(server.questions)
+        found, _ = rank(tmp_path, url)
+        assert len(server.questions) - before == 36 - answered  # what was under way is asked again, nothing else
+    assert [item.ranks for item in found] == [[[1, 3, 2, 4]]] * 3
+
+
+def test_a_noisy_judge_is_right_more_often_than_not_and_says_how_noisy(tmp_path: Path) -> None:
+    rng = random.Random(0)
+
+    def noisy(text: str, number: int) -> str:
+        said = sound(text, number)
+        return said if rng.random() < 0.8 else "AB".replace(said, "")
+
+    many = [Candidates(user(f"q{n}"), ["4", "3", "2", "1"], 0) for n in range(25)]
+    with serving(noisy) as (_, url):
+        found, metrics = rank(tmp_path, url, many)
+    # Both orders agree when both or neither are flipped: .8² + .2² = .68
+    assert metrics["judge_consistent"] == pytest.approx(0.68, abs=0.12)
+    assert metrics["judge_first"] == pytest.approx(0.5, abs=0.1)
+    right = [item.ranks[0][i] < item.ranks[0][j] for item in found for i in range(4) for j in range(i + 1, 4)]
+    assert sum(right) / len(right) > 0.7
 
 
 def test_a_wrong_key_is_refused_at_once_and_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
