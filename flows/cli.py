@@ -15,6 +15,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+rankings = typer.Typer(name="rankings", help="Look at rankings.", no_args_is_help=True)
+app.add_typer(rankings)
 
 RecipeArg = Annotated[str, typer.Argument(help="Shipped recipe or YAML file.", metavar="RECIPE")]
 RunArg = Annotated[str | None, typer.Argument(help="Run, or the beginning of its name; the latest by default.")]
@@ -180,6 +182,18 @@ def report(
     from flows.show import print_report
 
     print_report(run, open_)
+
+
+@rankings.command()
+def trust(
+    what: Annotated[str | None, typer.Argument(help="Run, or a file of rankings; the latest run by default.")] = None,
+    form: Annotated[str, typer.Option("--format", help="Format of the file, as in rank.sources.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Agreement, cycles and biases of rankings, and annotators to look at."""
+    from flows.trust import print_trust
+
+    print_trust(what, form, as_json)
 
 
 @app.command()

@@ -2,10 +2,12 @@
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
+from tasks.decoding.choose import decoder_for
+from tasks.decoding.decoder import Prefilled
 from tasks.failures import BadData
-from tasks.models import pad_batch
+from tasks.models import length_batches, pad_batch
 
 COMPACT_SHARE = 0.75  # finished rows are dropped once no more than this share of the rows goes on
 
@@ -21,30 +23,36 @@ def generate(
     pad_id: int,
     generator: torch.Generator | None = None,
     batch: int = 256,
+    by_length: bool = False,
 ) -> list[list[int]]:
     """One answer a prompt, its end token included if it ended before ``max_new_tokens``.
 
     Samples from softmax(logits / temperature), the whole vocabulary; temperature 0 takes the likeliest token.
     A token is drawn by inverting the cumulative distribution with one uniform number a row and step, so an
     answer depends on its own number of draws and not on when its neighbours end. The same generator state
-    gives the same answers. Raises BadData for an empty prompt.
+    gives the same answers.
+
+    ``batch`` prompts are answered at a time: the next ones in order or, ``by_length``, those of like length, which
+    need less padding but get other random numbers. Raises BadData for an empty prompt.
     """
     if any(not prompt for prompt in prompts):
         raise BadData("an empty prompt cannot be answered")
     training = model.training
     model.eval()
-    answers: list[list[int]] = []
-    for start in range(0, len(prompts), batch):
-        part = prompts[start : start + batch]
-        answers += _generate_batch(
+    answers: list[list[int]] = [[] for _ in prompts]
+    in_order = [list(range(start, min(start + batch, len(prompts)))) for start in range(0, len(prompts), batch)]
+    for chosen in length_batches(prompts, batch) if by_length else in_order:
+        part = _generate_batch(
             model,
-            part,
+            [prompts[row] for row in chosen],
             max_new_tokens=max_new_tokens,
             temperature=temperature,
             end_ids=end_ids,
             pad_id=pad_id,
             generator=generator,
         )
+        for row, answer in zip(chosen, part, strict=True):
+            answers[row] = answer
     model.train(training)
     return answers
 
@@ -61,26 +69,16 @@ def _generate_batch(
 ) -> list[list[int]]:
     device = next(model.parameters()).device
     ids_BP, mask_BP = (tensor.to(device) for tensor in pad_batch(prompts, pad_id, side="left"))
-    rows, width = ids_BP.shape
-    # the mask is written once at full length, each step looks at a longer part of it
-    mask_BL = torch.cat([mask_BP, mask_BP.new_ones(rows, max_new_tokens)], dim=1)
-    position_BP = (mask_BP.cumsum(1) - 1).clamp(min=0)
+    rows = len(prompts)
     answer_BT = torch.full((rows, max_new_tokens), pad_id, dtype=torch.long, device=device)
     length_B = torch.full((rows,), max_new_tokens, dtype=torch.long, device=device)
     end_E = torch.tensor(end_ids, dtype=torch.long, device=device)
     row_A = torch.arange(rows, device=device)  # rows of the cache, as rows of the batch
     open_A = torch.ones(rows, dtype=torch.bool, device=device)
-    cache = DynamicCache(config=model.config)
-    step_ids, step_position = ids_BP, position_BP
+    start = Prefilled(model, ids_BP, mask_BP)
+    logit_AV, decoder = start.logit_BV, decoder_for(model, start, room=max_new_tokens)
+    del start  # the decoder has taken over the prompts' cache
     for step in range(max_new_tokens):
-        logit_AV = model(
-            input_ids=step_ids,
-            attention_mask=mask_BL[:, : width + step],
-            position_ids=step_position,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
         token_A = _choose(logit_AV, temperature, rows, row_A, generator)
         answer_BT[row_A[open_A], step] = token_A[open_A]
         ended_A = open_A & torch.isin(token_A, end_E)
@@ -89,13 +87,11 @@ def _generate_batch(
         going = int(open_A.sum())
         if going == 0 or step + 1 == max_new_tokens:
             break
-        step_position = step_position[:, -1:] + 1
         if going <= COMPACT_SHARE * len(row_A):
             kept = open_A.nonzero()[:, 0]
-            cache.batch_select_indices(kept)
+            decoder.keep(kept)
             token_A, row_A, open_A = token_A[kept], row_A[kept], open_A[kept]
-            mask_BL, step_position = mask_BL[kept], step_position[kept]
-        step_ids = token_A[:, None]
+        logit_AV = decoder.next(token_A)
     return [answer[:length] for answer, length in zip(answer_BT.tolist(), length_B.tolist(), strict=True)]
 
 

@@ -77,7 +77,7 @@ def candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: Live) -
 
 
 @stage(
-    version=2,  # each ranking with its annotator and origin, merged by prompt and candidates
+    version=3,  # trust.json
     makes="rankings",
     needs={"world": "world", "candidates": "candidates"},
 )
@@ -135,7 +135,7 @@ def evaluate(config: EvaluateConfig, inputs: Inputs, out: Path, live: Live) -> M
 
 
 @stage(
-    version=2,
+    version=3,  # the section on the rankings
     makes="report",
     needs={
         "corpus": "corpus",

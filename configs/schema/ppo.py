@@ -15,6 +15,7 @@ from configs.schema.ppo_parts import (
     RewardPart,
 )
 from configs.schema.ppo_presets import PRESETS, fill
+from configs.schema.ppo_trl import from_trl
 from configs.schema.sources import PromptSource
 from configs.schema.strict import Strict, setting
 from configs.schema.training import CheckpointConfig, LoraSettings
@@ -87,6 +88,16 @@ class PPOConfig(Strict):
     )
     seed: int | None = setting(None, "Seed; the recipe's seed when empty.")
     launch: LaunchConfig = setting(LaunchConfig(), "How the stage is started.", keyed=False)
+
+    @classmethod
+    def of(cls, **values: Any) -> "PPOConfig":
+        """Settings for use as a library, where prompts are given as rows and not as a file."""
+        return cls.model_validate({"prompts": {"path": "train_dataset"}, "seed": 0, **values})
+
+    @classmethod
+    def from_trl(cls, **names: Any) -> "PPOConfig":
+        """Settings by their names in TRL; see configs/schema/ppo_trl.py."""
+        return cls.of(**from_trl(names))
 
     @property
     def update_steps(self) -> int:

@@ -102,7 +102,9 @@ class PtxConfig(Strict):
     )
     instructions: list[InstructionSource] = setting([], "Conversations, with source instructions.")
     batch: int = setting(8, "Texts an optimiser step over all processes.", unit="texts", ge=1)
-    max_length: int = setting(256, "Texts are cut after so many tokens.", unit="tokens", ge=2)
+    max_length: int = setting(
+        256, "Texts are cut after so many tokens, or where the model's positions end.", unit="tokens", ge=2
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> "PtxConfig":

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flows.eyes import curves, funnel, lengths, rejects, samples
+from flows.eyes import curves, funnel, lengths, rejects, samples, trust
 from flows.eyes.content import read_text
 from flows.eyes.markdown import block, image, plain, table
 from tasks.artifacts import Store
@@ -32,6 +32,8 @@ def pictures(stage: str) -> list[Picture]:
         found.append(Picture("funnel", "From what was read to what was kept.", _funnel))
         found.append(Picture("lengths", "Languages and lengths of the documents.", _lengths))
         found.append(Picture("rejects", "Why documents were dropped, with an example each.", _rejects))
+    if stage == "rank":
+        found.append(Picture("trust", "How far the rankings agree, and annotators to look at.", _trust))
     if stage in curves.TRAINED:
         found.append(Picture("curves", "What training went through.", _curves))
     if stage in samples.COLUMNS:
@@ -52,6 +54,11 @@ def _funnel(store: Store, manifest: Manifest) -> str | None:
             block(f"{_folder(store, manifest)}/rejects"),
         ]
     )
+
+
+def _trust(store: Store, manifest: Manifest) -> str | None:
+    text = read_text(store, manifest, trust.FILE)
+    return trust.trust(text) if text else None
 
 
 def _lengths(store: Store, manifest: Manifest) -> str | None:

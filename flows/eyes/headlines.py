@@ -31,7 +31,12 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
     "pretrain": (Figure("perplexity", "perplexity", "perplexity_start"),),
     "finetune": (Figure("instruction_following", "follows", "instruction_following_start", percent),),
     "candidates": (Figure("prompts", "prompts", before=False), Figure("answers", "answers", before=False)),
-    "rank": (Figure("pairs", "pairs", before=False), Figure("prompts", "prompts", before=False)),
+    "rank": (
+        Figure("pairs", "pairs", before=False),
+        Figure("prompts", "prompts", before=False),
+        Figure("kendall_w", "W"),
+        Figure("flagged", "annotators flagged", before=False),
+    ),
     "reward": (
         Figure("pair_accuracy", "pairs right", form=percent),
         Figure("length_baseline", "length alone", form=percent),

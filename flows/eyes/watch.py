@@ -25,7 +25,7 @@ from tasks.stages import BY_NAME
 
 HOUR = 3600.0
 # Last words of the keys of a finished stage
-WORDS = ("result", "funnel", "lengths", "rejects", "curves", "samples", "page")
+WORDS = ("result", "funnel", "lengths", "rejects", "trust", "curves", "samples", "page")
 
 
 def open_eyes(run: Run) -> "Eyes | None":

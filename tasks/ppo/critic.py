@@ -79,9 +79,10 @@ class AdapterCritic:
         self.trunk = trunk
         self._adapter = trunk.add(CRITIC, lora, seed)
         self.head = nn.Linear(trunk.start.config.hidden_size, 1)
-        with torch.no_grad():
-            for param, given in ((self.head.weight, head and head.weight), (self.head.bias, head and head.bias)):
-                param.zero_() if given is None else param.copy_(given)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        if head is not None:
+            self.head.load_state_dict(head.state_dict())
         self.head.to(trunk.start.device)
 
     def values(self, answers: Answers, feature_BTH: Tensor | None) -> Tensor:

@@ -59,15 +59,16 @@ class Experience:
         """This process's share of what ``gather`` gave."""
         at = {name: tensor.to(processes.device) for name, tensor in tensors.items()}
         whole = Answers(at["ids_BL"], at["prompt_length_B"], at["length_B"], int(at["prompt_width"]))
-        columns = {name: at.get(name) for name in COLUMNS}
+        columns: dict[str, Any] = {name: at.get(name) for name in COLUMNS}
         rows = processes.share(batch)
         return cls(list(range(batch)), whole, **columns).take(rows) if rows else _nothing(columns, processes)
 
 
-def _nothing(columns: dict[str, Tensor | None], processes: Processes) -> Experience:
+def _nothing(columns: dict[str, Any], processes: Processes) -> Experience:
     empty = torch.zeros(0, dtype=torch.long, device=processes.device)
     answers = Answers(empty.reshape(0, 0), empty, empty, 0)
-    return Experience([], answers, **{name: t[:0, :0] if t is not None else None for name, t in columns.items()})
+    none: dict[str, Any] = {name: None if tensor is None else tensor[:0, :0] for name, tensor in columns.items()}
+    return Experience([], answers, **none)
 
 
 @dataclass

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from configs.schema.ppo import PPOConfig
 from tasks.chat import decode_answer, end_ids
@@ -33,6 +34,7 @@ class Roles:
     prompts: list[Prompt]
     rewards: Rewards
     texts: Texts | None = None  # of the pretraining gradient
+    ends: list[int] | None = None  # ids that end an answer; those of the tokenizer when empty
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,11 @@ def sample(
 ) -> tuple[Answers, Tensor, list[str]]:
     """Sampled answers, which of them ended by themselves, and their texts."""
     config, tokenizer = roles.config, roles.tokenizer
-    ends, pad_id = end_ids(tokenizer), int(tokenizer.pad_token_id)
+    ends, pad_id = roles.ends or end_ids(tokenizer), int(tokenizer.pad_token_id)
     ids: list[list[int]] = []
     if prompts:
         ids = generate(
-            learner.policy.merged,
+            cast(PreTrainedModel, learner.policy.merged),
             [prompt.ids for prompt in prompts],
             max_new_tokens=config.max_new_tokens,
             temperature=config.temperature,
@@ -102,7 +104,16 @@ def sample(
     device = roles.processes.device
     ended_B = torch.tensor([bool(answer) and answer[-1] in ends for answer in ids], dtype=torch.bool, device=device)
     answers = lay_out([prompt.ids for prompt in prompts], ids, pad_id, device)
-    return answers, ended_B, [decode_answer(tokenizer, answer) for answer in ids]
+    texts = [answer_text(roles, prompt, answer) for prompt, answer in zip(prompts, ids, strict=True)]
+    return answers, ended_B, texts
+
+
+def answer_text(roles: Roles, prompt: Prompt, ids: list[int]) -> str:
+    """Text of an answer without its end token; of a turn in a chat without surrounding blanks."""
+    if not prompt.continued:
+        return decode_answer(roles.tokenizer, ids)
+    kept = ids[:-1] if ids and ids[-1] in (roles.ends or end_ids(roles.tokenizer)) else ids
+    return str(roles.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def roll_out(roles: Roles, learner: Learner) -> Rollout:

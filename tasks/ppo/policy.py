@@ -24,9 +24,13 @@ class AnyPolicy(Protocol):
     ``trunk``: the frozen start model, on which critic and reward model may put adapters of their own.
     """
 
-    adapted: Model
-    merged: Model
     trunk: Trunk
+
+    @property
+    def adapted(self) -> Model: ...
+
+    @property
+    def merged(self) -> Model: ...
 
     def refresh(self) -> None:
         """Bring ``merged`` to the weights of this moment."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from transformers import PreTrainedTokenizerBase
 
@@ -25,13 +25,15 @@ class Prompt:
     """A prompt and its token ids, ready to be answered.
 
     ``messages``: the conversation, when the prompt was given as one; ``text`` is then its last turn.
-    ``columns``: what else its row holds, for reward functions.
+    ``columns``: what else its row holds, for reward functions. ``continued``: the text is no turn of a chat, the answer
+    goes on where it ends, blanks included.
     """
 
     text: str
     ids: list[int]
     messages: Messages | None = None
     columns: dict[str, Any] = field(default_factory=dict)
+    continued: bool = False
 
     @property
     def turns(self) -> Messages:
@@ -125,7 +127,7 @@ def _prompts(source: PromptSource, rows: Iterator[tuple[str, dict[str, Any] | No
         yield Prompt(text, [], None, columns)
 
 
-def is_conversation(value: Any) -> bool:
+def is_conversation(value: Any) -> TypeGuard[Messages]:
     """True for a list of messages with role and content, the last one not the assistant's."""
     return (
         isinstance(value, list)

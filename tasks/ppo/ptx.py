@@ -72,22 +72,20 @@ def load_texts(
 ) -> Texts | None:
     """The texts of ``config.ptx``, None when it is off.
 
-    Raises BadConfig when the model cannot read so long a text or no corpus is given, BadData when nothing is usable.
+    They are cut where ``max_length`` or the model's positions end. Raises BadConfig when no corpus is given, BadData
+    when nothing is usable.
     """
     ptx = config.ptx
     assert config.seed is not None
     if not ptx.coefficient:
         return None
-    if positions is not None and ptx.max_length > positions:
-        raise BadConfig(f"ppo.ptx.max_length={ptx.max_length} exceeds the model's {positions} positions; lower it")
+    longest = min(ptx.max_length, positions or ptx.max_length)
     wanted = config.iterations * config.update_steps * ptx.batch
     encoded = (_conversations if ptx.source == "instructions" else _documents)(config, inputs, tokenizer, wanted)
-    rows = [Text(ids[: ptx.max_length], learned[: ptx.max_length]) for ids, learned in encoded]
+    rows = [Text(ids[:longest], learned[:longest]) for ids, learned in encoded]
     rows = [row for row in rows if any(row.learned[1:])]
     if not rows:
-        raise BadData(
-            f"ppo.ptx: no text of ppo.ptx.source={ptx.source} has a token to learn in {ptx.max_length} tokens"
-        )
+        raise BadData(f"ppo.ptx: no text of ppo.ptx.source={ptx.source} has a token to learn in {longest} tokens")
     return Texts(rows, config.seed)
 
 

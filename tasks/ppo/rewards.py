@@ -124,6 +124,7 @@ def import_function(path: str, setting: str) -> RewardFunction:
         ) from error
     function = getattr(module, name, None)
     if not callable(function):
-        known = ", ".join(found for found, _ in inspect.getmembers(module, inspect.isfunction)[:8]) or "none"
+        found = [one for one, _ in inspect.getmembers(module, inspect.isfunction) if not one.startswith("_")]
+        known = ", ".join(found[:8]) or "none"
         raise BadConfig(f"{setting}={path!r}: {module_name} has no function {name!r}; its functions: {known}")
-    return function  # type: ignore[no-any-return]
+    return function

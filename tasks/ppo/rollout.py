@@ -7,10 +7,12 @@ Shapes: B answers, P tokens of the longest prompt, T of the longest answer, L = 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from tasks.ppo.advantages import length_mask
 
@@ -111,7 +113,7 @@ def hidden_states(model: nn.Module, answers: Answers) -> Tensor:
     """state_BTH: the last hidden state before each token of the answers. The vocabulary's logits are not computed."""
     attention_BL = answers.attention_BL
     trunk = model.get_base_model() if isinstance(model, PeftModel) else model
-    output = trunk.base_model(
+    output = cast(PreTrainedModel, trunk).base_model(
         input_ids=answers.ids_BL,
         attention_mask=attention_BL,
         position_ids=(attention_BL.cumsum(1) - 1).clamp(min=0),

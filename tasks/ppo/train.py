@@ -1,7 +1,6 @@
 """PPO of the fine-tuned model against the reward model (Ziegler et al. 2019; Ouyang et al. 2022)."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +9,19 @@ from safetensors.torch import save_file
 
 from configs.schema.ppo import PPOConfig
 from tasks.chat import copy_tokenizer, load_tokenizer
-from tasks.checkpoint import StopRequest
-from tasks.failures import LostWorker
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_base, load_chat_model
 from tasks.ppo.heldout import Measurement, answer_perplexity, measure, metrics_of, sample_rows
-from tasks.ppo.iteration import Roles, iterate
+from tasks.ppo.iteration import Roles
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
 from tasks.ppo.prompts import Prompt, load_prompts
 from tasks.ppo.ptx import load_texts
 from tasks.ppo.rewards import build_rewards
 from tasks.ppo.scoring import RewardModel
+from tasks.ppo.supported import check_supported
+from tasks.ppo.trainer import Training
 
 
 def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
@@ -37,6 +36,7 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     for prompts, Diverged when a gradient or a reward is not finite, and LostWorker when it was asked to stop.
     """
     processes = Processes(Accelerator())
+    check_supported(processes.accelerator)
     tokenizer = load_tokenizer(inputs.folders["finetuned"])
     model = load_chat_model(inputs.folders["base"], inputs.folders["finetuned"])
     prompts = load_prompts(config, inputs, tokenizer, getattr(model.config, "max_position_embeddings", None))
@@ -45,16 +45,24 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     positions = getattr(model.config, "max_position_embeddings", None)
     texts = load_texts(config, inputs, tokenizer, positions)
     folders = inputs.folders
-    scorer = RewardModel(folders["reward"], processes.device, folders["base"], folders["finetuned"])
+    asked = any(part.model is not None for part in config.rewards)
+    scorer = RewardModel(folders["reward"], processes.device, folders["base"], folders["finetuned"]) if asked else None
     rewards = build_rewards(config, scorer)
     roles = Roles(config, processes, tokenizer, prompts.train, rewards, texts)
     learner = Learner.create(config, model, processes.device)
 
-    checkpoints = live.work / "checkpoints"
-    learner.restore(checkpoints, processes)
+    def on_row(row: dict[str, float], pace: float) -> None:
+        shown = {name: row[name] for name in ("reward", "kl", "entropy", "clip_fraction", "length")}
+        live.progress(learner.iteration, config.iterations, "iterations", **shown, samples_s=pace)
+
+    training = Training(roles, learner, live.work / "checkpoints", on_row)
+    training.resume()
     if learner.start is None:
         learner.start = measure(roles, learner, prompts.heldout).plain()
-    optimise(roles, learner, checkpoints, live)
+    live.start_at(learner.iteration, "iterations")
+    training.run()
+    if learner.stopped:
+        live.say(f"stopped: {learner.stopped}")
     if config.ema.release == "ema":
         learner.take_average()
 
@@ -80,47 +88,6 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
         write_rows(out / "samples.jsonl", sample_rows(config, prompts.heldout, start, end))
     processes.wait()
     return metrics
-
-
-def optimise(roles: Roles, learner: Learner, checkpoints: Path, live: Live) -> None:
-    """Iterate to the end or to the KL limit.
-
-    Checkpoints after every so many iterations, at the end, when asked to stop, and where ``checkpoint_steps`` says so,
-    inside an update.
-    """
-    config, processes = roles.config, roles.processes
-    live.start_at(learner.iteration, "iterations")
-
-    def save() -> None:
-        learner.save(checkpoints, config.checkpoint.keep, config.update_steps, processes)
-        processes.wait()
-
-    def after_step() -> None:
-        stopping = stop.agreed()
-        assert learner.round is not None
-        every = config.checkpoint_steps
-        if stopping or (every is not None and learner.round.done % every == 0):
-            save()
-        if stopping:
-            done = f"{learner.round.done} of {config.update_steps} steps of its update"
-            raise LostWorker(f"ppo was asked to stop; iteration {learner.iteration + 1} is saved after {done}")
-
-    with StopRequest() as stop:
-        while learner.iteration < config.iterations:
-            began = time.monotonic()
-            row = iterate(roles, learner, after_step)
-            if row is None:
-                live.say(f"stopped: {learner.stopped}")
-                return
-            learner.curve.append(row)
-            shown = {name: row[name] for name in ("reward", "kl", "entropy", "clip_fraction", "length")}
-            pace = config.batch / (time.monotonic() - began)
-            stopping = stop.agreed()
-            if learner.iteration == config.iterations or learner.iteration % config.checkpoint.every == 0 or stopping:
-                save()
-            if stopping:
-                raise LostWorker(f"ppo was asked to stop; iteration {learner.iteration} is saved")
-            live.progress(learner.iteration, config.iterations, "iterations", **shown, samples_s=pace)
 
 
 def _perplexities(

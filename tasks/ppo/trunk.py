@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from peft import LoraConfig, PeftModel
@@ -57,7 +58,7 @@ class Trunk:
         if self._peft is None:
             self._peft = PeftModel(self.start, settings, adapter_name=name)
         else:
-            resolved = next(iter(self._peft.peft_config.values())).target_modules
+            resolved = cast(LoraConfig, next(iter(self._peft.peft_config.values()))).target_modules
             if settings.target_modules == "all-linear" and not isinstance(resolved, str):
                 settings.target_modules = resolved  # PEFT would find the first adapter's own matrices, too
             self._peft.add_adapter(name, settings)

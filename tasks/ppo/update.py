@@ -10,7 +10,7 @@ from tasks.ppo.critic import AnyCritic
 from tasks.ppo.experience import STATISTICS, Experience, Round
 from tasks.ppo.learner import Learner
 from tasks.ppo.losses import approximate_kl, masked_sum, policy_loss, value_loss
-from tasks.ppo.policy import Policy
+from tasks.ppo.policy import AnyPolicy
 from tasks.ppo.processes import Processes
 from tasks.ppo.ptx import Texts, text_loss
 from tasks.ppo.randomness import permutation
@@ -97,7 +97,7 @@ def _means(sums: Tensor) -> dict[str, float]:
 
 def accumulate(
     config: PPOConfig,
-    policy: Policy,
+    policy: AnyPolicy,
     critic: AnyCritic,
     experience: Experience,
     mine: list[int],
@@ -127,7 +127,7 @@ def accumulate(
 
 
 def _policy_gradients(
-    config: PPOConfig, policy: Policy, part: Experience, mask_BT: Tensor, tokens: Tensor
+    config: PPOConfig, policy: AnyPolicy, part: Experience, mask_BT: Tensor, tokens: Tensor
 ) -> dict[str, Tensor]:
     reading = read(policy.adapted, part.answers, config.temperature, entropy=config.entropy_coefficient > 0)
     gain = policy_loss(

@@ -17,6 +17,7 @@ from tasks.live import Live
 from tasks.rank.people import read_people
 from tasks.rank.ranker import rank_by_program
 from tasks.rank.read import Rejected, read_source
+from tasks.rank.trust.report import metrics, trust
 from tasks.rankings import (
     RankedPrompt,
     length_baseline,
@@ -29,7 +30,7 @@ from tasks.rankings import (
 
 
 def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
-    """Write train.parquet, heldout.parquet, report.json and quarantine.jsonl; returns the metrics.
+    """Write train.parquet, heldout.parquet, report.json, trust.json and quarantine.jsonl; returns the metrics.
 
     Raises BadData when a source holds no ranking at all, or when there are fewer than two prompts to split.
     """
@@ -50,6 +51,10 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
     _write_quarantine(out, rejected)
     report = describe(train, heldout, len(rejected)) | {"duplicates": duplicates, "sampled": sampled}
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    trusted = trust(merged, items, config.seed or 0)
+    (out / "trust.json").write_text(json.dumps(trusted, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for one in trusted["flagged"]:
+        live.say(f"annotator {one['name']}: {'; '.join(one['reasons'])}")
     return {
         "prompts": report["prompts"],
         "heldout_prompts": report["heldout_prompts"],
@@ -57,7 +62,7 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
         "quarantined": len(rejected),
         "candidates_sampled": sampled.get("answers", 0),
         "length_baseline": report["length_baseline"],
-    }
+    } | metrics(trusted)
 
 
 def _rank(config: RankConfig, candidates: list[Candidates], inputs: Inputs) -> list[RankedPrompt]:

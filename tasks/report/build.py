@@ -23,6 +23,7 @@ from tasks.report.learned import learned, tiles, warnings
 from tasks.report.lineage import STAGE_OF, lineage
 from tasks.report.numbers import show, words
 from tasks.report.read import probe_accuracies, read_object, read_rows
+from tasks.report.trust import ANNOTATOR_COLUMNS, trust
 
 HERE = Path(__file__).parent
 TRAINED = {
@@ -86,6 +87,8 @@ def _content(inputs: Inputs) -> dict[str, Any]:
         "pictures": [lineage(inputs.refs, folders, wide) for wide in (True, False)],
         "corpus": corpus(read_object(folders["corpus"] / "report.json") or {}) if "corpus" in folders else None,
         "funnel": tables.funnel(folders["corpus"], metrics.get("corpus", {})) if "corpus" in folders else [],
+        "trust": trust(read_object(folders["rankings"] / "trust.json") or {}) if "rankings" in folders else None,
+        "trust_columns": ANNOTATOR_COLUMNS,
         "trainings": [_training(key, heading, folders[key]) for key, heading in TRAINED.items() if key in folders],
         "judgement": judgement(folders.get("reward")),
         "bars": tables.bars(accuracies),

@@ -74,8 +74,11 @@ def tiles(found: Mapping[str, Mapping[str, float]]) -> list[Tile]:
 def warnings(metrics: Metrics) -> list[str]:
     """What a reader must not miss: signs of over-optimisation, an early stop, a reward no better than length."""
     reward, ppo = metrics.get("reward", {}), metrics.get("aligned", {})
+    flagged = number(metrics.get("rankings", {}).get("flagged"))
     flags = ppo.get("flags")
     found = [f"PPO: {flag}" for flag in flags] if isinstance(flags, (list, tuple)) else []
+    if flagged:
+        found.append(f"Rankings: {show(int(flagged))} annotators to look at; the section Rankings says why.")
     if ppo.get("stopped"):
         found.append(f"PPO stopped early: {ppo['stopped']}")
     accuracy, length = number(reward.get("pair_accuracy")), number(reward.get("length_baseline"))

@@ -24,9 +24,9 @@ def _hf_greedy(model: Any, prompts: list[list[int]], tokens: int, end: int) -> l
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
-@pytest.mark.parametrize("batch", [1, 2, 256])
+@pytest.mark.parametrize(("batch", "by_length"), [(1, False), (2, False), (2, True), (256, False)])
 def test_greedy_answers_are_those_of_transformers_one_by_one(
-    make_model: Callable[..., Any], kind: str, batch: int
+    make_model: Callable[..., Any], kind: str, batch: int, by_length: bool
 ) -> None:
     """Left padding and the dropping of finished rows change nothing, with learned positions neither."""
     model = make_model(kind)
@@ -34,7 +34,16 @@ def test_greedy_answers_are_those_of_transformers_one_by_one(
     end = free[2][3]  # one answer ends after a few tokens, others go on
     expected = _hf_greedy(model, PROMPTS, 24, end)
     assert {len(answer) for answer in expected} != {24}
-    found = generate(model, PROMPTS, max_new_tokens=24, temperature=0.0, end_ids=[end], pad_id=0, batch=batch)
+    found = generate(
+        model,
+        PROMPTS,
+        max_new_tokens=24,
+        temperature=0.0,
+        end_ids=[end],
+        pad_id=0,
+        batch=batch,
+        by_length=by_length,
+    )
     assert found == expected
 
 

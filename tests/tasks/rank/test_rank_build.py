@@ -40,6 +40,9 @@ def test_counts_add_up(tmp_path: Path) -> None:
         "quarantined": 2,
         "candidates_sampled": 0,
         "length_baseline": 1.0,
+        # Nobody says who ranked
+        **dict.fromkeys(["flagged", "kendall_w", "krippendorff_alpha", "cycles"]),
+        "annotators": 0,
     }
     report = json.loads((out / "report.json").read_text())
     assert report["candidates_per_prompt"] == {"3": 20}
@@ -58,7 +61,7 @@ def test_same_input_same_bytes_and_no_paths(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         outs.append(build(tmp_path / name, rows(9))[1])
     files = sorted(path.name for path in outs[0].iterdir())
-    assert files == ["heldout.parquet", "quarantine.jsonl", "report.json", "train.parquet"]
+    assert files == ["heldout.parquet", "quarantine.jsonl", "report.json", "train.parquet", "trust.json"]
     for name in files:
         content = (outs[0] / name).read_bytes()
         assert content == (outs[1] / name).read_bytes()

@@ -1,0 +1,1 @@
+"""One more token for every open answer, given a key-value cache of what came before."""

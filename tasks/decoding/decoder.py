@@ -1,0 +1,141 @@
+"""What the sampler asks of a model, and the way that serves every causal model.
+
+Shapes: B rows of the batch, P tokens of the longest prompt (padded at the left), A rows that are still answered,
+V vocabulary, L columns of the cache.
+"""
+
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import DynamicCache, PreTrainedModel
+
+
+class Decoder(Protocol):
+    """The state of one batch. ``next`` and ``keep`` go on where the last call stopped."""
+
+    def next(self, token_A: Tensor) -> Tensor:
+        """logit_AV after one more token a row."""
+        ...
+
+    def keep(self, kept_A: Tensor) -> None:
+        """Drop all rows but these positions."""
+        ...
+
+
+class Prefilled:
+    """The prompts' pass: logits after each prompt, cache, mask and positions.
+
+    A prompt that stands in several rows, as the K answers of a candidate set do, goes through the model once.
+    """
+
+    def __init__(self, model: PreTrainedModel, ids_BP: Tensor, mask_BP: Tensor) -> None:
+        both_B2P = torch.stack([mask_BP, ids_BP], dim=1)
+        both_U2P, row_B = torch.unique(both_B2P, dim=0, return_inverse=True)
+        self.distinct = len(both_U2P) == len(both_B2P)
+        if self.distinct:  # in the order given
+            both_U2P, row_B = both_B2P, torch.arange(len(ids_BP), device=ids_BP.device)
+        mask_UP, ids_UP = both_U2P.unbind(1)
+        position_UP = (mask_UP.cumsum(1) - 1).clamp(min=0)
+        self.cache = DynamicCache(config=model.config)
+        output = model(
+            input_ids=ids_UP,
+            attention_mask=mask_UP,
+            position_ids=position_UP,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.row_B = row_B
+        self.logit_BV = cast(Tensor, output.logits[:, -1][row_B])
+        self.mask_BP = mask_BP
+        self.position_B = position_UP[row_B, -1]  # of the last prompt token
+
+
+class AnyDecoder:
+    """Through the model's own forward pass, with transformers' cache, which grows by a copy at each step."""
+
+    def __init__(self, model: PreTrainedModel, start: Prefilled, room: int) -> None:
+        self.model, self.cache, self.position_A = model, start.cache, start.position_B
+        if not start.distinct:
+            self.cache.batch_select_indices(start.row_B)
+        rows, self.width = start.mask_BP.shape
+        # the mask is written once at full length, each step looks at a longer part of it
+        self.mask_AL = torch.cat([start.mask_BP, start.mask_BP.new_ones(rows, room)], dim=1)
+
+    def next(self, token_A: Tensor) -> Tensor:
+        self.position_A = self.position_A + 1
+        self.width += 1
+        output = self.model(
+            input_ids=token_A[:, None],
+            attention_mask=self.mask_AL[:, : self.width],
+            position_ids=self.position_A[:, None],
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return cast(Tensor, output.logits[:, -1])
+
+    def keep(self, kept_A: Tensor) -> None:
+        self.cache.batch_select_indices(kept_A)
+        self.mask_AL, self.position_A = self.mask_AL[kept_A], self.position_A[kept_A]
+
+
+class RoomyCache:
+    """Keys and values of all layers with room for the whole answer: a step writes its column and copies nothing.
+
+    key, value: one tensor a layer, [A, heads, L, D]. bias_A11L is added to attention scores: 0 where a row may
+    look, -inf on its padding.
+    """
+
+    def __init__(self, start: Prefilled, room: int) -> None:
+        self.at = start.mask_BP.shape[1]
+        self.position_A = start.position_B
+        self.keys, self.values = [], []
+        for layer in start.cache.layers:
+            for into, given in ((self.keys, layer.keys), (self.values, layer.values)):
+                _, heads, width, size = given.shape
+                whole = given.new_empty(len(start.row_B), heads, width + room, size)
+                whole[:, :, :width] = given[start.row_B]
+                into.append(whole)
+            layer.keys = layer.values = None
+        shape = (len(start.row_B), 1, 1, self.at + room)
+        self.bias_A11L = self.keys[0].new_zeros(shape)
+        self.bias_A11L[:, 0, 0, : self.at].masked_fill_(start.mask_BP == 0, float("-inf"))
+
+    def advance(self) -> None:
+        """Before a step: one more column, one more position a row."""
+        self.at += 1
+        self.position_A = self.position_A + 1
+
+    def attend(self, layer: int, query_AHD: Tensor, key_AGD: Tensor, value_AGD: Tensor, scale: float) -> Tensor:
+        """Write the newest key and value, look at all; returns the heads side by side, [A, H·D].
+
+        With one query head a key the kernel is the one that the model's own pass calls, so the bits are the same.
+        Where several query heads share a key that pass copies the key for each of them: two small matrix products
+        take a quarter of the time.
+        """
+        key_AGLD, value_AGLD = self.keys[layer], self.values[layer]
+        key_AGLD[:, :, self.at - 1] = key_AGD
+        value_AGLD[:, :, self.at - 1] = value_AGD
+        key_AGLD, value_AGLD = key_AGLD[:, :, : self.at], value_AGLD[:, :, : self.at]
+        bias_A11L = self.bias_A11L[..., : self.at]
+        rows, heads, size = query_AHD.shape
+        groups = key_AGD.shape[1]
+        if groups == heads:
+            seen_AH1D = scaled_dot_product_attention(
+                query_AHD[:, :, None], key_AGLD, value_AGLD, bias_A11L, scale=scale
+            )
+            return seen_AH1D.reshape(rows, heads * size)
+        score_AGRL = query_AHD.view(rows, groups, -1, size) @ key_AGLD.transpose(2, 3)
+        score_AGRL = score_AGRL.mul_(scale).add_(bias_A11L)
+        weight_AGRL = torch.softmax(score_AGRL, dim=-1, dtype=torch.float32).to(query_AHD.dtype)
+        return (weight_AGRL @ value_AGLD).reshape(rows, heads * size)
+
+    def keep(self, kept_A: Tensor) -> None:
+        """Layer by layer, so that the old and the new cache are never both whole."""
+        for tensors in (self.keys, self.values):
+            for layer, whole in enumerate(tensors):
+                tensors[layer] = whole[kept_A]
+        self.bias_A11L, self.position_A = self.bias_A11L[kept_A], self.position_A[kept_A]
