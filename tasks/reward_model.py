@@ -66,7 +66,7 @@ class Reading:
 class RewardModel(nn.Module):
     """Heads on a trunk: ``score`` [M, D] and, with readout "match", ``match`` [1, D]."""
 
-    def __init__(self, trunk: PreTrainedModel, score: nn.Module, match: nn.Module | None, reading: Reading) -> None:
+    def __init__(self, trunk: PreTrainedModel, score: nn.Linear, match: nn.Linear | None, reading: Reading) -> None:
         super().__init__()
         self.trunk, self.score, self.match, self.reading = trunk, score, match, reading
 
@@ -157,6 +157,16 @@ class Ensemble(nn.Module):
 
 
 AnyReward = RewardModel | Ensemble
+
+
+def trunk_of(model: nn.Module) -> PreTrainedModel:
+    """The transformer below a model's head."""
+    return cast(PreTrainedModel, model.base_model)
+
+
+def score_of(classifier: nn.Module) -> nn.Linear:
+    """The head of a sequence classifier."""
+    return cast(nn.Linear, classifier.score)
 
 
 def score_head(width: int, members: int) -> nn.Linear:

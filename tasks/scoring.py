@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 import torch
 from peft import PeftModel
@@ -18,7 +18,7 @@ from tasks.artifacts.digest import digest_of
 from tasks.chat import encode_conversation, encode_prompt
 from tasks.failures import BadConfig, BadData
 from tasks.models import expect_files, length_batches, load_chat_model, pad_batch, switch_off_dropout
-from tasks.reward_model import AnyReward, Ensemble, Reading, RewardModel, match_head
+from tasks.reward_model import AnyReward, Ensemble, Reading, RewardModel, match_head, score_of, trunk_of
 
 Messages = list[dict[str, str]]
 Some = TypeVar("Some", RewardModel, Ensemble)
@@ -56,7 +56,7 @@ def load_reward(folder: Path, base: Path | None = None, finetuned: Path | None =
     if about is not None and "ensemble" in about:
         return _load_ensemble(folder, int(about["ensemble"]), base, finetuned)
     if (folder / "adapter_config.json").is_file():
-        trunk = load_chat_model(*_adapter_on(folder, base, finetuned), folder).base_model
+        trunk = trunk_of(load_chat_model(*_adapter_on(folder, base, finetuned), folder))
         return _rest(read_heads(folder, trunk))
     return _rest(_load_whole(folder))
 
@@ -95,7 +95,7 @@ def _load_whole(folder: Path) -> RewardModel:
     if reading.readout == "match":
         match = match_head(model.config.hidden_size, tied=False)
         match.load_state_dict({"weight": _tensor(folder, "match.weight").float()})
-    return RewardModel(switch_off_dropout(model).base_model, model.score, match, reading)
+    return RewardModel(trunk_of(switch_off_dropout(model)), score_of(model), match, reading)
 
 
 def _load_ensemble(folder: Path, members: int, base: Path | None, finetuned: Path | None) -> Ensemble:
@@ -110,11 +110,11 @@ def _load_ensemble(folder: Path, members: int, base: Path | None, finetuned: Pat
     for one in folders[1:]:
         expect_files(one, "adapter_config.json", "adapter_model.safetensors")
         adapted.load_adapter(one, adapter_name=one.name, torch_device="cpu")
-    trunk = adapted.get_base_model().base_model
+    trunk = trunk_of(adapted.get_base_model())
     return _rest(
         Ensemble(
             [read_heads(one, trunk) for one in folders],
-            lambda number: adapted.base_model.set_adapter(names[number], inference_mode=True),
+            lambda number: adapted.set_adapter(names[number], inference_mode=True),
         )
     )
 
@@ -140,7 +140,7 @@ def _adapter_on(folder: Path, base: Path | None, finetuned: Path | None) -> tupl
     return base, finetuned
 
 
-def _about(folder: Path) -> dict[str, object] | None:
+def _about(folder: Path) -> dict[str, Any] | None:
     path = folder / ABOUT
     if not path.is_file():
         return None

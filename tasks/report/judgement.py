@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def _scores(found: Mapping[str, Any] | None) -> Chart | None:
     if not found:
         return None
     edges = found["edges"]
-    centres = [(low + high) / 2 for low, high in zip(edges, edges[1:], strict=False)]
+    centres = [(low + high) / 2 for low, high in pairwise(edges)]
 
     def shares(name: str) -> list[tuple[float, float]]:
         total = sum(found[name])

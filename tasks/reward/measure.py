@@ -46,8 +46,9 @@ def normalised(config: RewardConfig, model: AnyReward, prompts: list[EncodedProm
     std = (1.0,) * len(members)
     if config.normalise == "standard":
         std = tuple(statistics.pstdev(values) or 1.0 for values in members)
-    about = {"normalise": config.normalise, "reference": config.reference, "count": len(rows)}
-    return replace(model.reading, mean=mean, std=std, **about)
+    return replace(
+        model.reading, normalise=config.normalise, reference=config.reference, mean=mean, std=std, count=len(rows)
+    )
 
 
 def _references(config: RewardConfig, prompt: EncodedPrompt) -> list[Conversation]:

@@ -18,7 +18,7 @@ from tasks.failures import BadConfig
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import freeze, load_chat_model, switch_off_dropout
-from tasks.reward_model import MATCH_SCALE, Reading, RewardModel, match_head, score_head
+from tasks.reward_model import MATCH_SCALE, Reading, RewardModel, match_head, score_head, score_of, trunk_of
 
 SETTING = "reward.base"
 SEED_STEP = 1_000_003  # between the members of an ensemble: far enough that seeds 0, 1, 2 … share no member
@@ -94,19 +94,21 @@ def _start(config: RewardConfig, inputs: Inputs, tokenizer: PreTrainedTokenizerB
 
 def _reading(config: RewardConfig, inputs: Inputs, members: int) -> Reading:
     """How scores are read; the constants come after training. Only an adapter belongs to other artifacts."""
-    belongs = {}
-    if config.method == "lora" and config.base is None:
-        for name in ("base", "finetuned"):
-            ref = inputs.refs.get(name)
-            belongs[name] = ref.digest if ref is not None else digest_of(inputs.folders[name])
+    adapter = config.method == "lora" and config.base is None
     return Reading(
         readout=config.readout,
         mean=(0.0,) * members,
         std=(1.0,) * members,
         max_length=config.max_length,
         match_scale=MATCH_SCALE,
-        **belongs,
+        base=_digest(inputs, "base") if adapter else "",
+        finetuned=_digest(inputs, "finetuned") if adapter else "",
     )
+
+
+def _digest(inputs: Inputs, name: str) -> str:
+    ref = inputs.refs.get(name)
+    return ref.digest if ref is not None else digest_of(inputs.folders[name])
 
 
 def _adapted(config: RewardConfig, start: PreTrainedModel, reading: Reading, seed: int) -> Built:
@@ -116,7 +118,7 @@ def _adapted(config: RewardConfig, start: PreTrainedModel, reading: Reading, see
     score = score_head(width, reading.members)
     match = match_head(width, start.config.tie_word_embeddings) if reading.readout == "match" else None
     adapted = new_adapter(start, config.lora, seed)
-    return Built(RewardModel(adapted.get_base_model().base_model, score, match, reading), adapted=adapted)
+    return Built(RewardModel(trunk_of(adapted.get_base_model()), score, match, reading), adapted=adapted)
 
 
 def _whole(start: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reading: Reading) -> Built:
@@ -124,8 +126,8 @@ def _whole(start: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reading: 
     whole = as_classifier(start, tokenizer, reading.members)
     score = score_head(start.config.hidden_size, reading.members)
     with torch.no_grad():
-        whole.score.weight.copy_(score.weight)
-    model = RewardModel(whole.base_model, whole.score, match if reading.readout == "match" else None, reading)
+        score_of(whole).weight.copy_(score.weight)
+    model = RewardModel(trunk_of(whole), score_of(whole), match if reading.readout == "match" else None, reading)
     model.requires_grad_(True)
     return Built(model, whole=whole)
 

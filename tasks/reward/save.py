@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tasks.adapter import save_adapter
 from tasks.reward.model import Built, as_classifier
-from tasks.reward_model import FORMAT, Reading
+from tasks.reward_model import FORMAT, Reading, score_of
 from tasks.scoring import ABOUT, HEAD, READING
 
 
@@ -42,7 +42,7 @@ def _save_whole(built: Built, tokenizer: PreTrainedTokenizerBase, folder: Path) 
     whole = built.whole
     if built.adapted is not None:
         whole = as_classifier(built.adapted.merge_and_unload(), tokenizer, built.model.reading.members)
-        whole.score.weight.copy_(built.model.score.weight)
+        score_of(whole).weight.copy_(built.model.score.weight)
     assert whole is not None
     if built.model.match is not None:
         whole.match = built.model.match

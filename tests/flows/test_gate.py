@@ -67,7 +67,7 @@ def test_what_is_not_known_does_not_pass(value: float | None) -> None:
 def test_a_refused_reward_model_stays_and_the_record_says_why() -> None:
     run = begin()
     ref = committed(run, METRICS)
-    with pytest.raises(Refused, match="length alone 58.3%"):
+    with pytest.raises(Refused, match=r"length alone 58\.3%"):
         pass_gate(run, run.config.reward.gate, ref)
     run.store.verify(ref)
     row = find_run(None).row("ppo")

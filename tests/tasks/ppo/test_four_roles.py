@@ -1,11 +1,13 @@
 """Four roles on one base: the reward adapter on the policy's weights, the critic that starts from it, no copies."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from ppo_parts import WORDS, Parts, byte_tokenizer
 from torch import nn
 
@@ -24,6 +26,7 @@ from tasks.ppo.scoring import RewardModel
 from tasks.ppo.train import train_ppo
 from tasks.reward.model import Built, build
 from tasks.reward.save import save_model, write_ensemble
+from tasks.sampling import generate
 from tasks.scoring import member_folder
 
 PROMPTS, ANSWERS = [user("say the ab"), user("cd")], ["singing the thing", "ab"]
@@ -102,6 +105,29 @@ def test_no_weight_of_the_base_is_in_memory_twice(parts: Parts, tmp_path: Path) 
     adapters = sum(p.numel() for name in trunk.adapters for p in trunk.parameters(name).values())
     heads = sum(p.numel() for p in [*scorer.model.score.parameters(), *learner.critic.head.parameters()])
     assert sum(held.values()) == base + adapters + heads
+
+
+@pytest.mark.parametrize("changes", [{"merge_for_sampling": False}, {"method": "full"}])
+def test_answers_are_sampled_from_the_weights_of_this_moment(parts: Parts, changes: dict[str, Any]) -> None:
+    """With the adapter on instead of merged, and from a whole model in training: the same answers as from a fresh copy
+    of the policy with everything merged, and others than before the policy moved."""
+    folders = parts.inputs.folders
+    policy = make_policy(parts.config(**changes), load_chat_model(folders["base"], folders["finetuned"]))
+
+    def sampled(model: nn.Module) -> list[list[int]]:
+        rng = torch.Generator().manual_seed(0)
+        return generate(
+            model, [[5, 6, 7], [8]] * 4, max_new_tokens=8, temperature=1.0, end_ids=[1], pad_id=0, generator=rng
+        )  # type: ignore[arg-type]
+
+    before = sampled(policy.merged)
+    with torch.no_grad():
+        for param in policy.parameters().values():
+            param.add_(0.05)
+    policy.refresh()
+    fresh = copy.deepcopy(policy.adapted)
+    plain = fresh.merge_and_unload() if isinstance(fresh, PeftModel) else fresh
+    assert sampled(policy.merged) == sampled(plain) != before
 
 
 def test_the_critic_starts_as_the_reward_model(parts: Parts, tmp_path: Path) -> None:

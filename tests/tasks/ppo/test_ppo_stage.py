@@ -207,7 +207,7 @@ def test_conversations_are_prompts_and_their_other_keys_are_columns(parts: Parts
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     inputs = Inputs(folders=parts.inputs.folders, sources={"talk": [path]})
     train = PromptSource(path="talk", max_prompts=2)
-    config = parts.config(prompts=train, heldout=PromptSource(path="talk", skip_rows=2))
+    config = parts.config(prompts=train, heldout=PromptSource(path="talk", skip_rows=2), max_prompt_tokens=90)
     sets = load_prompts(config, inputs, parts.tokenizer, None)
     assert [(prompt.text, prompt.columns) for prompt in sets.train] == [("c", {"answer": "7"}), ("d", {})]
     assert sets.train[0].turns == talk

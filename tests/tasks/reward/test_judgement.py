@@ -3,7 +3,6 @@
 import json
 import math
 import random
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +17,13 @@ from tasks.reward.intervals import Draws
 from tasks.reward.judgement import headline, judge
 
 
-def held(count: int, seed: int = 0, **about: Any) -> list[RankedPrompt]:
+def held(count: int, seed: int = 0, **about: str) -> list[RankedPrompt]:
     """Prompts with four answers of random length, ranked 1 to 4."""
     rng = random.Random(seed)
     return [
-        RankedPrompt(user(f"q{n}"), [f"{k}" + "x" * rng.randrange(40) for k in range(4)], [Ranking([1, 2, 3, 4], **about)])
+        RankedPrompt(
+            user(f"q{n}"), [f"{k}" + "x" * rng.randrange(40) for k in range(4)], [Ranking([1, 2, 3, 4], **about)]
+        )
         for n in range(count)
     ]
 
@@ -30,9 +31,7 @@ def held(count: int, seed: int = 0, **about: Any) -> list[RankedPrompt]:
 def scored(items: list[RankedPrompt], noise: float, members: int = 1, seed: int = 0) -> list[list[list[float]]]:
     """Scores that fall with the rank, with noise of a member's own."""
     rng = random.Random(seed)
-    return [
-        [[-float(rank) + rng.gauss(0, noise) for _ in range(members)] for rank in item.ranks[0]] for item in items
-    ]
+    return [[[-float(rank) + rng.gauss(0, noise) for _ in range(members)] for rank in item.ranks[0]] for item in items]
 
 
 def test_it_agrees_with_the_plain_measures() -> None:
@@ -54,7 +53,8 @@ def test_it_agrees_with_the_plain_measures() -> None:
 
 def test_farther_apart_is_easier_and_every_table_counts_all_pairs() -> None:
     items = held(80, origin="people", annotator="ann") + [
-        RankedPrompt(user(f"r{n}"), ["a", "bb"], [Ranking([1, 2], origin="judge:x", annotator="bob")]) for n in range(40)
+        RankedPrompt(user(f"r{n}"), ["a", "bb"], [Ranking([1, 2], origin="judge:x", annotator="bob")])
+        for n in range(40)
     ]
     found = judge(items, scored(items, 1.5), [1.0], 0)
     near, middle, far = (found["by_rank_distance"][str(distance)] for distance in (1, 2, 3))

@@ -44,11 +44,10 @@ def assert_same_bytes(one: Path, other: Path) -> None:
 
 
 CASES: list[tuple[dict[str, Any], int, int]] = [
-    ({}, 12, 9),
+    ({"epochs": 2}, 12, 9),
     ({"method": "lora", "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.2}, "epochs": 1}, 5, 3),
     # Six steps a member: killed in the second, whose first three steps are saved
-    ({"method": "lora", "members": 3, "ensemble": "seeds", "epochs": 1}, 11, 9),
-    ({"members": 2, "ensemble": "seeds", "epochs": 1}, 8, 6),
+    ({"method": "lora", "members": 2, "ensemble": "seeds", "epochs": 1}, 11, 9),
 ]
 
 
@@ -68,9 +67,9 @@ def test_same_seed_same_bytes_after_a_kill(
     assert_same_bytes(whole, resumed)
 
 
-@pytest.mark.parametrize("asked", [5, 18])
+@pytest.mark.parametrize("asked", [2, 6])
 def test_asked_to_stop_it_saves_and_goes_on_to_the_bit(run: Run, monkeypatch: pytest.MonkeyPatch, asked: int) -> None:
-    settings = {"checkpoint": CheckpointConfig(every=100)}
+    settings = {"checkpoint": CheckpointConfig(every=100), "epochs": 1}
     _, whole = run("whole", "work-whole", **settings)
     step, done = training._step, 0
 
@@ -89,6 +88,7 @@ def test_asked_to_stop_it_saves_and_goes_on_to_the_bit(run: Run, monkeypatch: py
     assert_same_bytes(whole, resumed)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tmp_path: Path, folders: dict[str, Path]) -> None:
     """47 of 48 prompts, then one: unequal shards, then an empty one."""
     job = Path(two_process_reward.__file__)

@@ -153,20 +153,20 @@ def test_a_separate_base_stands_by_itself(run: Run, tmp_path: Path, folders: Fol
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize("ensemble", ["heads", "seeds"])
 def test_an_ensemble_knows_how_sure_it_is(run: Run, folders: Folders, method: str, ensemble: str) -> None:
-    found, out = run(method=method, ensemble=ensemble, members=3, epochs=3)
+    found, out = run(method=method, ensemble=ensemble, members=2, epochs=2, normalise="none")
     model, tokenizer = opened(out, folders), load_tokenizer(out)
-    assert model.reading.members == 3
+    assert model.reading.mean == (0.0, 0.0)
     rows = [encode_answer(tokenizer, user("q"), text, 64) for text in TEXTS]
     _, std_B = reward_scores(model, rows, 0, uncertainty=True)
     assert std_B.min() > 0
-    assert found["pair_accuracy"] > 0.8
+    assert found["pair_accuracy"] > 0.7
     judged = json.loads((out / "judgement.json").read_text())["ensemble"]
-    assert len(set(judged["members"])) > 0
+    assert len(judged["members"]) == 2
     assert judged["unanimous"]["pairs"] + judged["divided"]["pairs"] == 24 * 6
     values = heldout_scores(out, folders)
     assert statistics.fmean(one for row in values for one in row) == pytest.approx(found["score_mean"], abs=1e-5)
-    # One training or three
-    assert found["steps"] == (54 if ensemble == "seeds" else 18)
+    # One training or two
+    assert found["steps"] == (24 if ensemble == "seeds" else 12)
 
 
 def reference_scores(out: Path, folders: Folders, best: bool) -> list[float]:
@@ -182,8 +182,7 @@ def reference_scores(out: Path, folders: Folders, best: bool) -> list[float]:
     return list(reward_scores(model, rows, 0).tolist())
 
 
-@pytest.mark.parametrize("reference", ["best", "candidates"])
-@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize(("method", "reference"), [("full", "candidates"), ("lora", "best")])
 def test_scores_are_normalised_on_reference_answers(run: Run, folders: Folders, reference: str, method: str) -> None:
     settings = {"method": method, "reference": reference, "reference_prompts": 5, "epochs": 1}
     _, shifted = run("mean", "work-mean", normalise="mean", **settings)
@@ -195,8 +194,6 @@ def test_scores_are_normalised_on_reference_answers(run: Run, folders: Folders, 
     values = reference_scores(scaled, folders, reference == "best")
     assert statistics.fmean(values) == pytest.approx(0, abs=1e-4)
     assert statistics.pstdev(values) == pytest.approx(1, abs=1e-4)
-    _, plain = run("none", "work-none", normalise="none", **settings)
-    assert opened(plain, folders).reading.mean == (0.0,)
 
 
 def test_not_finite_is_diverged(run: Run) -> None:
