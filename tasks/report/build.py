@@ -18,8 +18,8 @@ from tasks.report import tables
 from tasks.report.chart import Chart
 from tasks.report.corpus import corpus
 from tasks.report.curves import charts
-from tasks.report.judgement import judgement
 from tasks.report.guard import guarded
+from tasks.report.judgement import judgement
 from tasks.report.learned import learned, tiles, warnings
 from tasks.report.lineage import STAGE_OF, lineage
 from tasks.report.numbers import show, words
