@@ -1,6 +1,6 @@
 """transformers' continuous batching: a paged cache, and a new answer begins where another one has ended."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig, PreTrainedModel
@@ -37,7 +37,7 @@ class ContinuousEngine:
             pad_token_id=sampling.pad_id,
         )
         with torch.random.fork_rng():
-            found = self._model.generate_batch(
+            found = cast(Any, self._model).generate_batch(
                 prompts,
                 generation_config=settings,
                 continuous_batching_config=self._cache(prompts, sampling, seed_of(generator)),
