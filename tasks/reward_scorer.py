@@ -16,10 +16,10 @@ from tasks.artifacts.digest import digest_of
 from tasks.chat import load_tokenizer
 from tasks.failures import BadData, Diverged
 from tasks.models import expect_files
-from tasks.ppo.trunk import Trunk
 from tasks.reward_model import AnyReward, Ensemble
 from tasks.reward_model import RewardModel as Heads
 from tasks.scoring import ABOUT, encode_answer, load_reward, member_folder, read_heads, reward_scores
+from tasks.trunk import Trunk
 
 Messages = list[dict[str, str]]
 Score = Callable[[list[Messages], list[str]], Tensor]
