@@ -26,6 +26,7 @@ QUERY = re.compile(
 TOKENS = (
     (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key", INSTEAD["s3"]),
     (re.compile(r"\bhf_[A-Za-z0-9]{20,}"), "a Hugging Face token", "HF_TOKEN"),
+    (re.compile(r"\bsk-[A-Za-z0-9_-]{20,}"), "a key of a model's endpoint", "OPENAI_API_KEY (rank.judge.key_env)"),
     (re.compile(r"https://hooks\.slack\.com/"), "a webhook address", "a Prefect notification block"),
 )
 

@@ -37,7 +37,7 @@ def plan(store: Store, config: AlignConfig, forced: Collection[str] = ()) -> lis
         if absent:
             steps.append(Step(stage.name, None, None, f"run (after {absent[0]})"))
             continue
-        if part is config.rank and config.rank.ranker == "people":
+        if part is config.rank and "people" in config.rank.rankers:
             part, missing = _with_people(store, config.rank, found["candidates"])
             if missing:
                 steps.append(Step(stage.name, None, None, "wait for people", f"rankings by people: {missing}"))

@@ -26,6 +26,7 @@ from rich.console import Console
 
 from configs.schema.rank import RankConfig
 from flows.deadline import drop_deadline, set_deadline
+from flows.judge_key import lend_key
 from tasks.artifacts.ref import ArtifactRef
 from tasks.failures import BadData
 from tasks.rank.desk import Desk, open_desk, with_rankings
@@ -46,9 +47,11 @@ def for_rankings(run: Run, config: RankConfig, candidates: ArtifactRef | State[A
     """The rank settings with people's rankings in them; without ``ranker: people``, the settings as they are.
 
     While the rankings are not there, the process ends: prefect.exceptions.Pause. Raises BadConfig when more are asked
-    for than there are candidates, BadData when rank.people.path is wrong or the deadline says to fail.
+    for than there are candidates or the judge's key is not there, BadData when rank.people.path is wrong or the
+    deadline says to fail.
     """
-    if config.ranker != "people" or candidates is None:
+    lend_key(config)
+    if "people" not in config.rankers or candidates is None:
         return config
     if isinstance(candidates, State):  # what a stage hands on inside a flow, so that Prefect sees who needs whom
         candidates = candidates.result()

@@ -41,6 +41,13 @@ class StorageFailure(StageFailure):
     transient = True
 
 
+class ServiceFailure(StageFailure):
+    """A service that a setting names did not answer in time, for a reason that may pass."""
+
+    transient = True
+
+
 FAILURES: dict[str, type[StageFailure]] = {
-    cls.__name__: cls for cls in (BadConfig, BadData, OutOfMemory, Diverged, Refused, LostWorker, StorageFailure)
+    cls.__name__: cls
+    for cls in (BadConfig, BadData, OutOfMemory, Diverged, Refused, LostWorker, StorageFailure, ServiceFailure)
 }

@@ -8,7 +8,9 @@ from tasks.decoding.choose import decoder_for
 from tasks.decoding.decoder import Prefilled
 from tasks.failures import BadData
 from tasks.models import length_batches, pad_batch
+from tasks.nucleus import cut
 
+Random = torch.Generator | list[torch.Generator] | None
 COMPACT_SHARE = 0.75  # finished rows are dropped once no more than this share of the rows goes on
 
 
@@ -21,19 +23,22 @@ def generate(
     temperature: float,
     end_ids: list[int],
     pad_id: int,
-    generator: torch.Generator | None = None,
+    generator: Random = None,
     batch: int = 256,
     by_length: bool = False,
+    top_p: float = 1.0,
+    top_k: int = 0,
 ) -> list[list[int]]:
     """One answer a prompt, its end token included if it ended before ``max_new_tokens``.
 
     Samples from softmax(logits / temperature), the whole vocabulary; temperature 0 takes the likeliest token.
     A token is drawn by inverting the cumulative distribution with one uniform number a row and step, so an
     answer depends on its own number of draws and not on when its neighbours end. The same generator state
-    gives the same answers.
+    gives the same answers; with a list of generators, one a prompt, the draws of an answer are its own.
 
     ``batch`` prompts are answered at a time: the next ones in order or, ``by_length``, those of like length, which
-    need less padding but get other random numbers. Raises BadData for an empty prompt.
+    need less padding but get other random numbers. top_p, top_k: draw from the likeliest tokens alone, see
+    ``tasks.nucleus``. Raises BadData for an empty prompt.
     """
     if any(not prompt for prompt in prompts):
         raise BadData("an empty prompt cannot be answered")
@@ -49,7 +54,9 @@ def generate(
             temperature=temperature,
             end_ids=end_ids,
             pad_id=pad_id,
-            generator=generator,
+            generator=[generator[row] for row in chosen] if isinstance(generator, list) else generator,
+            top_p=top_p,
+            top_k=top_k,
         )
         for row, answer in zip(chosen, part, strict=True):
             answers[row] = answer
@@ -65,7 +72,9 @@ def _generate_batch(
     temperature: float,
     end_ids: list[int],
     pad_id: int,
-    generator: torch.Generator | None,
+    generator: Random,
+    top_p: float,
+    top_k: int,
 ) -> list[list[int]]:
     device = next(model.parameters()).device
     ids_BP, mask_BP = (tensor.to(device) for tensor in pad_batch(prompts, pad_id, side="left"))
@@ -79,7 +88,7 @@ def _generate_batch(
     logit_AV, decoder = start.logit_BV, decoder_for(model, start, room=max_new_tokens)
     del start  # the decoder has taken over the prompts' cache
     for step in range(max_new_tokens):
-        token_A = _choose(logit_AV, temperature, rows, row_A, generator)
+        token_A = _choose(cut(logit_AV, temperature, top_p, top_k), temperature, rows, row_A, generator)
         answer_BT[row_A[open_A], step] = token_A[open_A]
         ended_A = open_A & torch.isin(token_A, end_E)
         length_B[row_A[ended_A]] = step + 1
@@ -95,15 +104,20 @@ def _generate_batch(
     return [answer[:length] for answer, length in zip(answer_BT.tolist(), length_B.tolist(), strict=True)]
 
 
-def _choose(
-    logit_AV: Tensor, temperature: float, rows: int, row_A: Tensor, generator: torch.Generator | None
-) -> Tensor:
+def _choose(logit_AV: Tensor, temperature: float, rows: int, row_A: Tensor, generator: Random) -> Tensor:
     """One token for each row that is left. ``rows`` numbers are drawn, whatever the rows that are left."""
     if temperature == 0:
         return logit_AV.argmax(-1)
     cumulative_AV = torch.softmax(logit_AV.double() / temperature, dim=-1).cumsum(-1)
-    drawn_on = generator.device if generator is not None else torch.device("cpu")
-    uniform_B = torch.rand(rows, generator=generator, dtype=torch.float64, device=drawn_on).to(logit_AV.device)
+    uniform_B = _uniform(rows, generator).to(logit_AV.device)
     threshold_A1 = uniform_B[row_A, None] * cumulative_AV[:, -1:]
     token_A1 = torch.searchsorted(cumulative_AV, threshold_A1, right=True)
     return token_A1[:, 0].clamp(max=logit_AV.shape[-1] - 1)
+
+
+def _uniform(rows: int, generator: Random) -> Tensor:
+    """One number in [0, 1) a row, from one generator, or from each row's own."""
+    if isinstance(generator, list):
+        return torch.cat([torch.rand(1, generator=own, dtype=torch.float64) for own in generator])
+    drawn_on = generator.device if generator is not None else torch.device("cpu")
+    return torch.rand(rows, generator=generator, dtype=torch.float64, device=drawn_on)

@@ -68,7 +68,12 @@ def finetune(config: FinetuneConfig, inputs: Inputs, out: Path, live: Live) -> M
     return train(config, inputs, out, live)
 
 
-@stage(version=1, makes="candidates", needs={"world": "world", "base": "pretrain", "finetuned": "finetune"}, gpu=True)
+@stage(
+    version=2,  # how each answer came about
+    makes="candidates",
+    needs={"world": "world", "base": "pretrain", "finetuned": "finetune"},
+    gpu=True,
+)
 def candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
     """Sample K answers to each prompt from the fine-tuned model, to be ranked."""
     from tasks.candidates.sample import sample_candidates

@@ -119,14 +119,18 @@ def _contradictions(config: AlignConfig) -> list[str]:
 def _unranked(config: AlignConfig) -> list[str]:
     """Candidates without a ranker, a ranker without candidates, or nothing to rank at all."""
     rank = config.rank
-    if config.candidates is None and rank.ranker is not None:
+    if config.candidates is None and rank.rankers:
         return [f"rank.ranker={rank.ranker} without candidates: add a candidates block, or set rank.ranker=null"]
-    if config.candidates is not None and rank.ranker is None:
-        return ["candidates are sampled and rank.ranker is not set: say who ranks them (rubric, shortest, people)"]
+    if config.candidates is not None and not rank.rankers:
+        return [
+            "candidates are sampled and rank.ranker is not set: say who ranks them (rubric, shortest, people, judge)"
+        ]
     if config.candidates is None and not rank.sources:
         return ["rank.sources is empty and candidates is not set: name a data set of rankings, or sample"]
-    if rank.people.path is not None and rank.ranker != "people":
+    if rank.people.path is not None and "people" not in rank.rankers:
         return [f"rank.people.path={rank.people.path!r}, but rank.ranker={rank.ranker}: set rank.ranker=people"]
+    if ("judge" in rank.rankers) != (rank.judge is not None):
+        return ["rank.ranker=judge and rank.judge go together: name the judge in rank.judge, or take one of them out"]
     return []
 
 

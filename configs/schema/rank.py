@@ -2,9 +2,12 @@
 
 from typing import Literal
 
+from configs.schema.judge import JudgeConfig
 from configs.schema.launch import LaunchConfig
 from configs.schema.sources import RankingSource
 from configs.schema.strict import Strict, setting
+
+Ranker = Literal["rubric", "shortest", "people", "judge"]
 
 
 class PeopleConfig(Strict):
@@ -37,10 +40,17 @@ class RankConfig(Strict):
     """Rankings from data sets, of sampled candidates, or both."""
 
     sources: list[RankingSource] = setting([], "Data sets of rankings.")
-    ranker: Literal["rubric", "shortest", "people"] | None = setting(
-        None, "Who ranks the sampled candidates: the small world's rubric, length, or people."
+    ranker: Ranker | list[Ranker] | None = setting(
+        None, "Who ranks the sampled candidates: the small world's rubric, length, people, a judge model; or several."
     )
+    judge: JudgeConfig | None = setting(None, "The model that ranks, with ranker: judge.")
     people: PeopleConfig = setting(PeopleConfig(), "What is asked of people, with ranker: people.", keyed=False)
     heldout: float = setting(0.12, "Share of prompts held out of reward training.", unit="share", gt=0, lt=1)
     seed: int | None = setting(None, "Seed; the recipe's seed when empty.")
     launch: LaunchConfig = setting(LaunchConfig(), "How the stage is started.", keyed=False)
+
+    @property
+    def rankers(self) -> list[Ranker]:
+        """Everybody who ranks the candidates, each once."""
+        named = self.ranker if isinstance(self.ranker, list) else [self.ranker] if self.ranker else []
+        return list(dict.fromkeys(named))

@@ -1,25 +1,29 @@
-"""The candidates stage: K answers to each prompt from the fine-tuned model, group by group, resumable."""
+"""The candidates stage: K answers to each prompt from one model or several, group by group, resumable."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from configs.schema.candidates import CandidateConfig
+from configs.schema.candidates import CandidateConfig, CandidateModel
 from tasks.answers import encode_prompts
-from tasks.candidate_rows import Candidates, count, write_candidates
+from tasks.candidate_rows import Candidates, Sampled, count, write_candidates
+from tasks.candidates.finished import Answer, Finished
+from tasks.candidates.seeds import answer_seed, group_seed, shares
 from tasks.chat import decode_answer, end_ids, load_tokenizer, user
+from tasks.failures import BadConfig
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_chat_model
 from tasks.prompts import read_prompts
-from tasks.sampling import generate
+from tasks.sampling import Random, generate
+
+FINETUNED = CandidateModel(name="finetuned", stage="finetuned")
 
 
 def sample_candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
-    """Write candidates.parquet; returns the counts prompts, answers, distinct and alone.
+    """Write candidates.parquet; returns the counts prompts, answers, distinct and alone, and the share that ended.
 
     Answers of a finished group of prompts are kept in ``live.work``, so that a killed run goes on there.
     """
@@ -31,69 +35,144 @@ def sample_candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: 
         f"sampled {counts['answers']} answers to {len(prompts)} prompts, {counts['distinct']} of them different; "
         f"{counts['alone']} prompts got a single answer {config.candidates} times: there is nothing to rank"
     )
-    return counts
+    finished = [one.finished for item in items for one in item.sampled]
+    return counts | {"finished": sum(finished) / len(finished)}
 
 
 def _sample(config: CandidateConfig, prompts: list[str], inputs: Inputs, live: Live) -> list[Candidates]:
-    """K texts a prompt. Each group of prompts has its own generator, seeded by its number: resuming needs no state."""
-    folder = inputs.folders["finetuned"]
-    tokenizer = load_tokenizer(folder)
-    model = load_chat_model(inputs.folders["base"], folder)
-    if torch.cuda.is_available():
-        model = model.to("cuda")  # type: ignore[arg-type]  # `to` is decorated without types
-    encoded = encode_prompts(model, tokenizer, prompts, config.max_new_tokens)
-    size = max(config.batch // config.candidates, 1)
-    groups = [encoded[start : start + size] for start in range(0, len(encoded), size)]
-    done = _Finished(live.work / "candidates.jsonl", live.main)
-    items: list[Candidates] = []
-    for number, group in enumerate(groups):
-        seed = (config.seed or 0) * 1_000_003 + number
-        if number not in done.groups:
-            done.add(number, _answer(config, seed, group, model, tokenizer))
-        asked = prompts[len(items) : len(items) + len(group)]
-        items += [Candidates(user(q), texts, seed) for q, texts in zip(asked, done.groups[number], strict=True)]
-        live.progress(len(items), len(prompts), "prompts")
-    return items
+    """K answers a prompt, one model after the other: one is in memory at a time."""
+    models = config.models or [FINETUNED]
+    parts = shares(config.candidates, [model.share for model in models])
+    done = Finished(live.work / "candidates.jsonl", live.main)
+    rows: list[list[tuple[str, Answer]]] = [[] for _ in prompts]
+    for index, (model, part) in enumerate(zip(models, parts, strict=True)):
+        first = sum(parts[:index])
+        answers = _of_model(config, (index, first, part), model, prompts, inputs, done, live)
+        for row, given in zip(rows, answers, strict=True):
+            row += [(model.name, answer) for answer in given]
+    return [
+        Candidates(
+            user(prompt),
+            [answer.text for _, answer in row],
+            row[0][1].seed,
+            [
+                Sampled(name, a.seed, config.temperature, config.top_p, config.top_k, a.tokens, a.finished)
+                for name, a in row
+            ],
+        )
+        for prompt, row in zip(prompts, rows, strict=True)
+    ]
+
+
+def _of_model(
+    config: CandidateConfig,
+    part: tuple[int, int, int],
+    asked: CandidateModel,
+    prompts: list[str],
+    inputs: Inputs,
+    done: Finished,
+    live: Live,
+) -> list[list[Answer]]:
+    """The answers of one model to every prompt. part: its number, its first place among the K, its answers a prompt."""
+    index, first, share = part
+    size = max(config.batch // share, 1)
+    starts = list(range(0, len(prompts), size))
+    if all((index, number) in done.groups for number in range(len(starts))):
+        return [answers for number in range(len(starts)) for answers in done.groups[index, number]]
+    sampler = _Sampler(config, asked, inputs, prompts)
+    found: list[list[Answer]] = []
+    for number, start in enumerate(starts):
+        if (index, number) not in done.groups:
+            done.add(index, number, _answer(config, part, number, start, sampler.ids[start : start + size], sampler))
+        found += done.groups[index, number]
+        live.progress(len(prompts) * first + len(found) * share, len(prompts) * config.candidates, "answers")
+    return found
+
+
+class _Sampler:
+    """An opened model with its tokenizer, and the prompts as ids."""
+
+    def __init__(self, config: CandidateConfig, asked: CandidateModel, inputs: Inputs, prompts: list[str]) -> None:
+        self.config = config
+        folder, model = _open(asked, inputs)
+        self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(folder)
+        self.model: PreTrainedModel = model.to("cuda") if torch.cuda.is_available() else model  # type: ignore[arg-type]
+        self.ids = encode_prompts(self.model, self.tokenizer, prompts, config.max_new_tokens)
+
+    def __call__(self, ids: list[list[int]], random: Random, seeds: list[int]) -> list[Answer]:
+        ends = end_ids(self.tokenizer)
+        sampled = generate(
+            self.model,
+            ids,
+            max_new_tokens=self.config.max_new_tokens,
+            temperature=self.config.temperature,
+            end_ids=ends,
+            pad_id=int(self.tokenizer.pad_token_id),
+            generator=random,
+            batch=len(ids),
+            top_p=self.config.top_p,
+            top_k=self.config.top_k,
+        )
+        return [
+            Answer(decode_answer(self.tokenizer, answer), seed, len(answer) - ended, ended)
+            for answer, seed in zip(sampled, seeds, strict=True)
+            for ended in [bool(answer) and answer[-1] in ends]
+        ]
+
+
+def _open(asked: CandidateModel, inputs: Inputs) -> tuple[Path, PreTrainedModel]:
+    """The folder of the tokenizer, and the model. Raises BadConfig for a folder that is not there."""
+    base, tuned = inputs.folders["base"], inputs.folders["finetuned"]
+    if asked.stage == "finetuned":
+        return tuned, load_chat_model(base, tuned)
+    if asked.stage == "base":
+        return tuned, load_chat_model(base)
+    files = inputs.sources[asked.base or ""]
+    if not files:
+        raise BadConfig(f"candidates.models, {asked.name!r}: base={asked.base!r} is not a folder of this machine")
+    folder = files[0].parent
+    adapter = (folder / "adapter_config.json").is_file()
+    tokenizer = folder if (folder / "tokenizer.json").is_file() or not adapter else tuned
+    return tokenizer, load_chat_model(base, folder) if adapter else load_chat_model(folder)
 
 
 def _answer(
     config: CandidateConfig,
-    seed: int,
+    part: tuple[int, int, int],
+    number: int,
+    start: int,
     group: list[list[int]],
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-) -> list[list[str]]:
-    sampled = generate(
-        model,
-        [ids for ids in group for _ in range(config.candidates)],
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        end_ids=end_ids(tokenizer),
-        pad_id=int(tokenizer.pad_token_id),
-        generator=torch.Generator().manual_seed(seed),
-        batch=len(group) * config.candidates,
-    )
-    texts = [decode_answer(tokenizer, ids) for ids in sampled]
-    k = config.candidates
-    return [texts[start : start + k] for start in range(0, len(texts), k)]
+    sampler: _Sampler,
+) -> list[list[Answer]]:
+    """The answers of one model to one group of prompts, the first of them prompt number ``start``."""
+    index, first, share = part
+    ids = [prompt for prompt in group for _ in range(share)]
+    if config.seeds == "group":
+        seeds = [group_seed(config.seed or 0, index, number)] * len(ids)
+        random: Random = torch.Generator().manual_seed(seeds[0])
+    else:
+        places = [(start + row, first + place) for row in range(len(group)) for place in range(share)]
+        seeds = [answer_seed(config.seed or 0, *place) for place in places]
+        random = [torch.Generator().manual_seed(seed) for seed in seeds]
+    answers = sampler(ids, random, seeds)
+    for again in range(1, config.distinct_tries + 1 if config.distinct else 1):
+        same = _repeated(answers, share)
+        if not same:
+            break
+        seeds = [answer_seed(config.seed or 0, start + row // share, first + row % share, again) for row in same]
+        random = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for row, answer in zip(same, sampler([ids[row] for row in same], random, seeds), strict=True):
+            answers[row] = answer
+    return [answers[start : start + share] for start in range(0, len(answers), share)]
 
 
-class _Finished:
-    """Answers of finished groups, one JSON line a group; a line that a kill cut short is sampled again."""
-
-    def __init__(self, path: Path, write: bool) -> None:
-        self.path, self.write = path, write
-        self.groups: dict[int, Any] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            self.groups[row["group"]] = row["answers"]
-
-    def add(self, number: int, answers: list[list[str]]) -> None:
-        self.groups[number] = answers
-        if self.write:
-            with self.path.open("a", encoding="utf-8") as file:
-                # The line break first ends what a kill left of the line before
-                file.write("\n" + json.dumps({"group": number, "answers": answers}))
+def _repeated(answers: list[Answer], share: int) -> list[int]:
+    """Numbers of the answers that say what an earlier one to the same prompt says."""
+    seen: set[tuple[int, str]] = set()
+    found = []
+    for row, answer in enumerate(answers):
+        key = (row // share, answer.text)
+        if key in seen:
+            found.append(row)
+        seen.add(key)
+    return found

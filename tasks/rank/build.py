@@ -5,25 +5,31 @@ import json
 import math
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from configs.schema.judge import JudgeConfig
 from configs.schema.rank import RankConfig
 from configs.schema.sources import RankingSource
 from tasks.candidate_rows import Candidates, count, read_candidates
 from tasks.failures import BadConfig, BadData
 from tasks.inputs import Inputs
 from tasks.live import Live
+from tasks.rank.judge.rank import rank_by_judge
+from tasks.rank.layouts.item import Rejected, Unpaired
+from tasks.rank.layouts.source import read_source
 from tasks.rank.people import read_people
 from tasks.rank.ranker import rank_by_program
-from tasks.rank.read import Rejected, read_source
 from tasks.rank.trust.report import metrics, trust
+from tasks.rank.unpaired_rows import write_unpaired
 from tasks.rankings import (
     RankedPrompt,
     length_baseline,
     longer_wins,
     merge_rankings,
     pairs,
+    prompt_key,
     tied_pairs,
     write_rankings,
 )
@@ -32,62 +38,113 @@ from tasks.rankings import (
 def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
     """Write train.parquet, heldout.parquet, report.json, trust.json and quarantine.jsonl; returns the metrics.
 
-    Raises BadData when a source holds no ranking at all, or when there are fewer than two prompts to split.
+    Answers that were judged alone go to unpaired.parquet. Raises BadData when a source holds nothing that can be
+    used, or when there are fewer than two prompts to split.
     """
     items: list[RankedPrompt] = []
+    unpaired: list[Unpaired] = []
     rejected: list[Rejected] = []
     for number, source in enumerate(config.sources):
-        found, bad = _read(source, inputs.sources[source.path], f"{config.seed}:{number}")
-        items, rejected = items + found, rejected + bad
-        live.say(f"{source.path}: {len(found)} rankings, {len(bad)} rows quarantined")
+        found, alone, bad = _read(source, inputs.sources[source.path], f"{config.seed}:{number}")
+        items, unpaired, rejected = items + found, unpaired + alone, rejected + bad
+        more = f", {len(alone)} answers judged alone" if alone else ""
+        live.say(f"{source.path}: {len(found)} rankings{more}, {len(bad)} rows quarantined")
     sampled: dict[str, int] = {}
-    if config.ranker is not None:
+    judged: dict[str, Any] = {}
+    if config.rankers:
         candidates = read_candidates(inputs.folders["candidates"])
-        items, sampled = items + _rank(config, candidates, inputs), count(candidates)
+        ranked, judged = _rank(config, candidates, inputs, live)
+        items, sampled = items + ranked, count(candidates)
     merged, duplicates = merge_rankings(items)
     train, heldout = split_by_prompt(merged, config.heldout, config.seed or 0)
     write_rankings(out, "train", train)
     write_rankings(out, "heldout", heldout)
+    write_unpaired(out, unpaired)
     _write_quarantine(out, rejected)
-    report = describe(train, heldout, len(rejected)) | {"duplicates": duplicates, "sampled": sampled}
+    reasons = Counter(row.reason for row in rejected)
+    report = describe(train, heldout, len(rejected)) | {
+        "quarantine_reasons": dict(sorted(reasons.items(), key=lambda reason: (-reason[1], reason[0]))),
+        "unpaired": len(unpaired),
+        "duplicates": duplicates,
+        "sampled": sampled,
+    }
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     trusted = trust(merged, items, config.seed or 0)
     (out / "trust.json").write_text(json.dumps(trusted, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for one in trusted["flagged"]:
         live.say(f"annotator {one['name']}: {'; '.join(one['reasons'])}")
-    return {
-        "prompts": report["prompts"],
-        "heldout_prompts": report["heldout_prompts"],
-        "pairs": report["pairs"],
-        "quarantined": len(rejected),
-        "candidates_sampled": sampled.get("answers", 0),
-        "length_baseline": report["length_baseline"],
-    } | metrics(trusted)
+    return (
+        {
+            "prompts": report["prompts"],
+            "heldout_prompts": report["heldout_prompts"],
+            "pairs": report["pairs"],
+            "quarantined": len(rejected),
+            "candidates_sampled": sampled.get("answers", 0),
+            "length_baseline": report["length_baseline"],
+        }
+        | metrics(trusted)
+        | judged
+    )
 
 
-def _rank(config: RankConfig, candidates: list[Candidates], inputs: Inputs) -> list[RankedPrompt]:
-    if config.ranker != "people":
-        return rank_by_program(config.ranker or "", candidates)
+def _rank(
+    config: RankConfig, candidates: list[Candidates], inputs: Inputs, live: Live
+) -> tuple[list[RankedPrompt], dict[str, Any]]:
+    """The candidates as each of the rankers orders them, and what was measured of the judge."""
+    items: list[RankedPrompt] = []
+    measured: dict[str, Any] = {}
+    for ranker in config.rankers:
+        if ranker == "people":
+            items += _by_people(config, candidates, inputs)
+        elif ranker == "judge":
+            judge = config.judge or JudgeConfig()
+            files = inputs.sources[judge.base] if judge.base else []
+            found, measured = rank_by_judge(judge, candidates, files, config.seed or 0, live)
+            items += found
+        else:
+            items += rank_by_program(ranker, candidates)
+    return _with_models(items, candidates), measured
+
+
+def _with_models(items: list[RankedPrompt], candidates: list[Candidates]) -> list[RankedPrompt]:
+    """The same items with what wrote each candidate. Of equal answers by several models the first one counts."""
+    wrote: dict[tuple[str, str], str] = {}
+    for given in candidates:
+        for text, model in zip(given.answers, given.models, strict=False):
+            wrote.setdefault((prompt_key(given.prompt), text), model)
+    return [
+        replace(item, models=models) if all(models) else item
+        for item in items
+        for models in [[wrote.get((item.prompt_key, text), "") for text in item.candidates]]
+    ]
+
+
+def _by_people(config: RankConfig, candidates: list[Candidates], inputs: Inputs) -> list[RankedPrompt]:
     if config.people.path is None:
         raise BadConfig("rank.ranker=people, but rank.people.path is empty: the flow asks for it before this stage")
     return [item for file in inputs.sources[config.people.path] for item in read_people(file, candidates)]
 
 
-def _read(source: RankingSource, files: list[Path], seed: str) -> tuple[list[RankedPrompt], list[Rejected]]:
+def _read(
+    source: RankingSource, files: list[Path], seed: str
+) -> tuple[list[RankedPrompt], list[Unpaired], list[Rejected]]:
     found: list[RankedPrompt] = []
+    alone: list[Unpaired] = []
     bad: list[Rejected] = []
     for row in read_source(source, files):
         if isinstance(row, Rejected):
             bad.append(row)
+        elif isinstance(row, Unpaired):
+            alone.append(row)
         else:
             found.append(row)
-    if not found:
+    if not found and not alone:
         why = f"; the first of {len(bad)}: {bad[0].file}:{bad[0].line}: {bad[0].error}" if bad else ""
         raise BadData(f"{source.path}: no rankings{why}; correct the file or `format` (now {source.format})")
     if source.max_prompts is not None and source.max_prompts < len(found):
         kept = random.Random(seed).sample(range(len(found)), source.max_prompts)
         found = [found[index] for index in sorted(kept)]
-    return found, bad
+    return found, alone, bad
 
 
 def split_by_prompt(

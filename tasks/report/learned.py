@@ -78,7 +78,8 @@ def warnings(metrics: Metrics) -> list[str]:
     flags = ppo.get("flags")
     found = [f"PPO: {flag}" for flag in flags] if isinstance(flags, (list, tuple)) else []
     if flagged:
-        found.append(f"Rankings: {show(int(flagged))} annotators to look at; the section Rankings says why.")
+        who = "1 annotator" if flagged == 1 else f"{show(int(flagged))} annotators"
+        found.append(f"Rankings: {who} to look at; the section Rankings says why.")
     if ppo.get("stopped"):
         found.append(f"PPO stopped early: {ppo['stopped']}")
     accuracy, length = number(reward.get("pair_accuracy")), number(reward.get("length_baseline"))

@@ -60,7 +60,7 @@ def test_the_page_the_ui_and_the_terminal_name_the_odd_one(tmp_path: Path) -> No
     assert (metrics["annotators"], metrics["flagged"], metrics["cycles"]) == (4, 1, 0.0)
     html = page_of(folder, metrics, tmp_path)
     assert "disagrees as if reversed: on 100% of pairs, the others among themselves on 0%" in html
-    assert "Rankings: 1 annotators to look at" in html
+    assert "Rankings: 1 annotator to look at" in html
     assert ATTACK not in html
     svg = html[html.index('<svg class="lengths whiskers"') :]
     drawing = ElementTree.fromstring(svg[: svg.index("</svg>") + 6].replace("&nbsp;", " "))
