@@ -12,7 +12,7 @@ from torch import Tensor
 from configs.schema.ppo_parts import RewardPart
 from tasks.failures import BadConfig, BadData
 from tasks.prompt_sets import Prompt
-from tasks.reward_scorer import Score, finite
+from tasks.reward_model import Score, finite
 
 RewardFunction = Callable[..., list[float | None]]
 """fn(prompts=…, completions=…, **columns) → one number an answer, None where it has nothing to say.

@@ -25,7 +25,7 @@ from tasks.ppo.policy import AnyPolicy, Policy, WholePolicy, load_parameters
 from tasks.ppo.processes import Processes
 from tasks.ppo.rates import adamw
 from tasks.randomness import generator
-from tasks.reward_scorer import RewardModel
+from tasks.reward_model import RewardModel
 from tasks.trunk import Trunk
 
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tasks.failures import BadConfig
 from tasks.models import length_batches, pad_batch
 from tasks.prompt_sets import Prompt
-from tasks.reward_scorer import RewardModel, finite
+from tasks.reward_model import RewardModel, finite
 from tasks.rewards import Term, function_term, model_term
 
 

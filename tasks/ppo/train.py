@@ -22,7 +22,7 @@ from tasks.ppo.ptx import load_texts
 from tasks.ppo.supported import check_supported
 from tasks.ppo.trainer import Training
 from tasks.prompt_sets import Prompt, load_prompts
-from tasks.reward_scorer import RewardModel
+from tasks.reward_model import RewardModel
 from tasks.rewards import build_rewards
 
 

@@ -11,7 +11,7 @@ from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
 from tasks.ppo.rollout import read_all
 from tasks.prompt_sets import load_prompts
-from tasks.reward_scorer import RewardModel
+from tasks.reward_model import RewardModel
 from tasks.rewards import build_rewards
 from tasks.sampling import generate
 

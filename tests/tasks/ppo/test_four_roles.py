@@ -25,7 +25,7 @@ from tasks.ppo.rollout import lay_out, read_all
 from tasks.ppo.train import train_ppo
 from tasks.reward.model import Built, build
 from tasks.reward.save import save_model, write_ensemble
-from tasks.reward_scorer import RewardModel
+from tasks.reward_model import RewardModel
 from tasks.sampling import generate
 from tasks.scoring import member_folder
 

@@ -26,7 +26,7 @@ from tasks.perplexity import token_nats
 from tasks.ppo.learner import Learner
 from tasks.ppo.train import train_ppo
 from tasks.prompt_sets import load_prompts
-from tasks.reward_scorer import RewardModel, finite
+from tasks.reward_model import RewardModel, finite
 
 
 class Killed(Exception):
