@@ -1,190 +1,170 @@
-"""The reward model as a network: a trunk, its heads, and how a conversation's score is read from them.
+"""Scores of the reward model: text in, one number out."""
 
-Shapes: B conversations, T tokens, D width of the trunk, M members (heads, or models of an ensemble).
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, cast
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, cast
 
 import torch
+from peft import LoraConfig, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from tasks.failures import BadData
+from tasks.artifacts.digest import digest_of
+from tasks.chat import load_tokenizer
+from tasks.failures import BadData, Diverged
+from tasks.models import expect_files
+from tasks.reward_network import AnyReward, Ensemble, RewardNetwork
+from tasks.scoring import ABOUT, Conversation, encode_answer, load_reward, member_folder, read_heads, reward_scores
+from tasks.trunk import Trunk
 
-FORMAT = 1  # of what a reward model's folder says about itself
-# An answer of some dozens of words has one wrong animal: without a factor the mean over its tokens hides it
-MATCH_SCALE = 8.0
-Readout = Literal["last", "mean", "match"]
+Messages = list[dict[str, str]]
+Score = Callable[[list[Messages], list[str]], Tensor]
+"""Raw score_B (float32, on the CPU) of conversations with their answers."""
+REWARD = "reward"  # name of the reward adapter on the trunk; members of an ensemble get a number
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How scores are read, and what they are shifted and scaled by; part of a reward model's folder.
+class RewardModel:
+    """A frozen reward model with its own tokenizer and chat template.
 
-    mean and std: one a member, taken on ``count`` reference answers; a score is (raw - mean) / std.
-    max_length: tokens that a conversation was cut to in training, None when unknown.
-    base and finetuned: digests of the artifacts that an adapter belongs to, empty for whole models.
-    Made elsewhere: read at the last token, as it comes.
+    The answer's text is tokenised anew: the reward model may come from another family than the policy, and must
+    see what it saw in its own training. One that is an adapter of the fine-tuned model is put on the policy's
+    ``trunk``: no weight of the base is in memory twice.
     """
 
-    readout: Readout = "last"
-    match_scale: float = MATCH_SCALE
-    normalise: str = "none"
-    reference: str = ""
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
-    count: int = 0
-    max_length: int | None = None
-    base: str = ""
-    finetuned: str = ""
+    def __init__(
+        self,
+        folder: Path,
+        device: torch.device | str = "cpu",
+        base: Path | None = None,
+        finetuned: Path | None = None,
+        trunk: Trunk | None = None,
+    ) -> None:
+        """``base`` and ``finetuned``: what an adapter belongs to; ``trunk``: these two, merged, in the policy."""
+        members = _adapter_folders(folder)
+        self.trunk: Trunk | None = None  # the policy's, when the reward model is on it
+        self.around: Callable[[], AbstractContextManager[object]] = nullcontext
+        self.adapters: list[str] = []
+        if trunk is not None and members:
+            self.trunk = trunk
+            self.adapters = [f"{REWARD}{number or ''}" for number in range(len(members))]
+            self.model = _attach(members, self.adapters, trunk, base, finetuned).to(device)
+            self.around = lambda: trunk.use(self.adapters[0])
+        else:
+            self.model = load_reward(folder, base=base, finetuned=finetuned).to(device)
+        self.tokenizer = load_tokenizer(folder)
+        if self.tokenizer.pad_token_id is None:
+            raise BadData("the reward model's tokenizer has no pad token; make it with the reward stage")
 
     @property
-    def members(self) -> int:
-        return len(self.mean)
+    def about(self) -> str:
+        """Where its weights are."""
+        if self.trunk is not None:
+            return f"the reward model is {len(self.adapters)} adapter(s) on the policy's own base"
+        return "the reward model is a model of its own"
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {"format": FORMAT, **asdict(self), "mean": list(self.mean), "std": list(self.std)}
+    def __call__(self, prompts: list[Messages], answers: list[str]) -> Tensor:
+        """Scores of whole conversations, each cut at the left where it is longer than in its training."""
+        if not prompts:
+            return torch.zeros(0)
+        with self.around():
+            return reward_scores(self.model, self._encode(prompts, answers), int(self.tokenizer.pad_token_id))
 
-    @classmethod
-    def of(cls, values: dict[str, Any], where: str) -> "Reading":
-        """From what a folder says. Raises BadData when it is of another format or incomplete."""
-        rest = dict(values)
-        if rest.pop("format", None) != FORMAT:
+    def _encode(self, prompts: list[Messages], answers: list[str]) -> list[Conversation]:
+        limit = self.model.max_length
+        return [encode_answer(self.tokenizer, *pair, limit) for pair in zip(prompts, answers, strict=True)]
+
+    @property
+    def spread(self) -> Score | None:
+        """Standard deviation of the members' scores of each answer, for an ensemble."""
+        return self._spread if self.model.reading.members > 1 else None
+
+    def _spread(self, prompts: list[Messages], answers: list[str]) -> Tensor:
+        with self.around():
+            rows, pad_id = self._encode(prompts, answers), int(self.tokenizer.pad_token_id)
+            return reward_scores(self.model, rows, pad_id, uncertainty=True)[1]
+
+    def value_head(self) -> nn.Linear:
+        """The (first) score head as a head of values, in units of the score. Its bias is what scores are shifted by."""
+        first = self.model if isinstance(self.model, RewardNetwork) else self.model.models[0]
+        assert isinstance(first, RewardNetwork)
+        reading, score = first.reading, first.score
+        assert isinstance(score, nn.Linear)
+        factor = (reading.match_scale if reading.readout == "match" else 1.0) / reading.std[0]
+        head = nn.Linear(score.in_features, 1)
+        with torch.no_grad():
+            head.weight.copy_(score.weight[:1] * factor)
+            head.bias.fill_(-reading.mean[0] / reading.std[0])
+        return head
+
+    @property
+    def body(self) -> nn.Module:
+        """The model under the (first) score head."""
+        first = self.model if isinstance(self.model, RewardNetwork) else self.model.models[0]
+        assert isinstance(first, RewardNetwork)
+        return first.trunk
+
+
+def _adapter_folders(folder: Path) -> list[Path]:
+    """Folders of the adapters that a reward model consists of; none for whole models."""
+    about = folder / ABOUT
+    said = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
+    count = int(said.get("ensemble", 0)) if isinstance(said, dict) else 0
+    folders = [member_folder(folder, number) for number in range(count)] or [folder]
+    return folders if (folders[0] / "adapter_config.json").is_file() else []
+
+
+def _attach(
+    folders: list[Path], names: list[str], trunk: Trunk, base: Path | None, finetuned: Path | None
+) -> AnyReward:
+    """Put the adapters on the trunk, frozen; the heads that read it. Raises BadData for adapters of another base."""
+    models = []
+    for name, folder in zip(names, folders, strict=True):
+        expect_files(folder, "adapter_config.json", "adapter_model.safetensors")
+        settings = LoraConfig.from_pretrained(str(folder))
+        settings.inference_mode = False  # PEFT would freeze the policy's adapter as well
+        trunk.attach(name, settings)
+        outcome: Any = set_peft_model_state_dict(
+            trunk.model, load_file(folder / "adapter_model.safetensors"), adapter_name=name
+        )
+        if outcome.unexpected_keys:
             raise BadData(
-                f"{where}: format {values.get('format')} of a reward model, this version reads {FORMAT}: "
-                "run the reward stage again"
+                f"{folder.name}: {outcome.unexpected_keys[0]} of the reward adapter fits no layer of the base"
             )
-        try:
-            return cls(**{**rest, "mean": tuple(rest["mean"]), "std": tuple(rest["std"])})
-        except (TypeError, KeyError) as error:
-            raise BadData(f"{where}: not what the reward stage writes ({error}): run it again") from error
+        for param in trunk.parameters(name).values():
+            param.requires_grad_(False)
+        models.append(read_heads(folder, cast(PreTrainedModel, trunk.start.base_model)))
+        _expect_own_base(folder, models[-1], base, finetuned)
+    for model in models:
+        model.score.requires_grad_(False)
+        if model.match is not None:
+            model.match.requires_grad_(False)
+    if len(models) == 1:
+        return models[0].eval()
+    return Ensemble(models, lambda number: trunk.turn(names[number])).eval()
 
 
-class RewardModel(nn.Module):
-    """Heads on a trunk: ``score`` [M, D] and, with readout "match", ``match`` [1, D]."""
-
-    def __init__(self, trunk: PreTrainedModel, score: nn.Linear, match: nn.Linear | None, reading: Reading) -> None:
-        super().__init__()
-        self.trunk, self.score, self.match, self.reading = trunk, score, match, reading
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.parameters()).device
-
-    @property
-    def max_length(self) -> int | None:
-        """Longest conversation, in tokens: as in training, and within the positions that the trunk has."""
-        known = (self.reading.max_length, getattr(self.trunk.config, "max_position_embeddings", None))
-        return min((limit for limit in known if limit), default=None)
-
-    def set_constants(self, reading: Reading) -> None:
-        """Take over what scores are shifted and scaled by."""
-        self.reading = reading
-
-    @property
-    def readings(self) -> list[Reading]:
-        """One a folder of the model."""
-        return [self.reading]
-
-    def forward(self, ids_BT: Tensor, start_B: Tensor, length_B: Tensor) -> Tensor:
-        """Raw scores [B, M], float32, with gradients.
-
-        "last": the head's value v·h at the last real token (InstructGPT). "mean": the mean of v·h over the answer's
-        tokens, so that a fault is credited where it stands. "match": the mean of v·h_t + w·(h_{t-1} * e(x_t)), where
-        h_{t-1} is the state that expected token t and e(x_t) the embedding of the one that came. A fine-tuned model
-        expects what was asked for, so relevance is there from the first step, and the rankings decide what it is worth.
-        Right padding and causal attention: no real token sees a pad, so no attention mask is needed. Positions are
-        those of the lengths and never of some token id.
-        """
-        hidden_BTD = self.trunk(input_ids=ids_BT, use_cache=False).last_hidden_state
-        if self.reading.readout == "last":
-            row_B = torch.arange(len(ids_BT), device=ids_BT.device)
-            return cast(Tensor, self.score(hidden_BTD[row_B, length_B - 1]).float())
-        value_BTM = self.score(hidden_BTD).float()
-        if self.match is not None:
-            came_BTD = self.trunk.get_input_embeddings()(ids_BT)[:, 1:]
-            match_BT = self.match(hidden_BTD[:, :-1] * came_BTD)[..., 0].float()
-            value_BTM = self.reading.match_scale * (value_BTM + nn.functional.pad(match_BT, (1, 0))[..., None])
-        position_T = torch.arange(ids_BT.shape[1], device=ids_BT.device)
-        answer_BT = (position_T >= start_B[:, None]) & (position_T < length_B[:, None])
-        return (value_BTM * answer_BT[..., None]).sum(1) / answer_BT.sum(1).clamp(min=1)[:, None]
+def _expect_own_base(folder: Path, model: RewardNetwork, base: Path | None, finetuned: Path | None) -> None:
+    for name, given, expected in (
+        ("base", base, model.reading.base),
+        ("finetuned", finetuned, model.reading.finetuned),
+    ):
+        found = "" if given is None else digest_of(given)
+        if found != expected:
+            raise BadData(
+                f"{folder.name}: the reward adapter was trained on the {name} artifact {expected[:12]}, this one is "
+                f"{found[:12] or 'not given'}: run the reward stage again on it"
+            )
 
 
-class Ensemble(nn.Module):
-    """Several trained models side by side. Adapters of one trunk are taken in turn by ``choose``."""
-
-    def __init__(self, models: Sequence[RewardModel], choose: Callable[[int], None] | None = None) -> None:
-        super().__init__()
-        self.models = nn.ModuleList(models)
-        self._choose = choose
-
-    @property
-    def readings(self) -> list[Reading]:
-        """One a member."""
-        return [cast(RewardModel, model).reading for model in self.models]
-
-    @property
-    def reading(self) -> Reading:
-        """The members' constants together."""
-        found = self.readings
-        means, stds = (tuple(value for one in found for value in getattr(one, name)) for name in ("mean", "std"))
-        return replace(found[0], mean=means, std=stds)
-
-    def set_constants(self, reading: Reading) -> None:
-        """Give each member its own part of what scores are shifted and scaled by."""
-        for model, mean, std in zip(self.models, reading.mean, reading.std, strict=True):
-            cast(RewardModel, model).set_constants(replace(reading, mean=(mean,), std=(std,)))
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.parameters()).device
-
-    @property
-    def max_length(self) -> int | None:
-        return cast(RewardModel, self.models[0]).max_length
-
-    def forward(self, ids_BT: Tensor, start_B: Tensor, length_B: Tensor) -> Tensor:
-        """Raw scores [B, M] of all members."""
-        found = []
-        for number, model in enumerate(self.models):
-            if self._choose is not None:
-                self._choose(number)
-            found.append(model(ids_BT, start_B, length_B))
-        return torch.cat(found, 1)
-
-
-AnyReward = RewardModel | Ensemble
-
-
-def trunk_of(model: nn.Module) -> PreTrainedModel:
-    """The transformer below a model's head."""
-    return cast(PreTrainedModel, model.base_model)
-
-
-def score_of(classifier: nn.Module) -> nn.Linear:
-    """The head of a sequence classifier."""
-    return cast(nn.Linear, classifier.score)
-
-
-def score_head(width: int, members: int) -> nn.Linear:
-    """A head from state to score. One starts at zero: all scores are equal and the first pair loss is ln 2. Several
-    start at random with a deviation of 1/√(D+1) (Stiennon et al. 2020), or they would stay the same.
-    """
-    head = nn.Linear(width, members, bias=False)
-    if members == 1:
-        nn.init.zeros_(head.weight)
-    else:
-        nn.init.normal_(head.weight, std=(width + 1) ** -0.5)
-    return head
-
-
-def match_head(width: int, tied: bool) -> nn.Linear:
-    """It starts at one, where with tied embeddings the match is the language model's own logit of the token that
-    came; without tied embeddings it starts at zero.
-    """
-    match = nn.Linear(width, 1, bias=False)
-    nn.init.constant_(match.weight, 1.0 if tied else 0.0)
-    return match
+def finite(score_B: Tensor, prompts: list[str]) -> Tensor:
+    """The scores, or Diverged with the first prompt whose score is not a number."""
+    bad = (~torch.isfinite(score_B)).nonzero().flatten().tolist()
+    if bad:
+        raise Diverged(
+            f"the reward model gave {float(score_B[bad[0]])} to an answer to {prompts[bad[0]][:60]!r}: it is broken; "
+            "train it again with a lower reward.optimizer.learning_rate"
+        )
+    return score_B

@@ -18,10 +18,10 @@ from tasks.artifacts.digest import digest_of
 from tasks.chat import encode_conversation, encode_prompt
 from tasks.failures import BadConfig, BadData
 from tasks.models import expect_files, length_batches, load_chat_model, pad_batch, switch_off_dropout
-from tasks.reward_model import AnyReward, Ensemble, Reading, RewardModel, match_head, score_of, trunk_of
+from tasks.reward_network import AnyReward, Ensemble, Reading, RewardNetwork, match_head, score_of, trunk_of
 
 Messages = list[dict[str, str]]
-Some = TypeVar("Some", RewardModel, Ensemble)
+Some = TypeVar("Some", RewardNetwork, Ensemble)
 ABOUT = "reward.json"  # beside an adapter, and above the members of an ensemble
 READING = "plumbline_reward"  # attribute of a whole model's config.json
 HEAD = "head.safetensors"  # score [M, D] and, with readout "match", match [1, D]
@@ -61,7 +61,7 @@ def load_reward(folder: Path, base: Path | None = None, finetuned: Path | None =
     return _rest(_load_whole(folder))
 
 
-def read_heads(folder: Path, trunk: PreTrainedModel) -> RewardModel:
+def read_heads(folder: Path, trunk: PreTrainedModel) -> RewardNetwork:
     """The heads of an adapter's folder on a trunk that carries the adapter already, as in PPO, where policy and reward
     are adapters on one frozen model.
     """
@@ -76,10 +76,10 @@ def read_heads(folder: Path, trunk: PreTrainedModel) -> RewardModel:
             match.load_state_dict({"weight": weights["match"]})
     except (SafetensorError, KeyError, RuntimeError) as error:
         raise BadData(f"{folder.name}/{HEAD} is not what the reward stage writes: {error}") from error
-    return RewardModel(trunk, score, match, Reading.of(_about(folder) or {}, f"{folder.name}/{ABOUT}"))
+    return RewardNetwork(trunk, score, match, Reading.of(_about(folder) or {}, f"{folder.name}/{ABOUT}"))
 
 
-def _load_whole(folder: Path) -> RewardModel:
+def _load_whole(folder: Path) -> RewardNetwork:
     expect_files(folder, "config.json", "*.safetensors")
     with quiet():
         model = AutoModelForSequenceClassification.from_pretrained(
@@ -95,7 +95,7 @@ def _load_whole(folder: Path) -> RewardModel:
     if reading.readout == "match":
         match = match_head(model.config.hidden_size, tied=False)
         match.load_state_dict({"weight": _tensor(folder, "match.weight").float()})
-    return RewardModel(trunk_of(switch_off_dropout(model)), score_of(model), match, reading)
+    return RewardNetwork(trunk_of(switch_off_dropout(model)), score_of(model), match, reading)
 
 
 def _load_ensemble(folder: Path, members: int, base: Path | None, finetuned: Path | None) -> Ensemble:

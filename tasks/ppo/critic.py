@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from configs.schema.training import LoraSettings
 from tasks.ppo.rollout import Answers, hidden_states
-from tasks.ppo.trunk import Trunk
+from tasks.trunk import Trunk
 
 CRITIC = "critic"  # name of the critic's adapter
 

@@ -2,8 +2,8 @@
 
 from configs.schema.ppo import PPOConfig
 from tasks.failures import BadData
-from tasks.ppo.prompts import Prompt
-from tasks.ppo.randomness import draw
+from tasks.prompt_sets import Prompt
+from tasks.randomness import draw
 
 
 def draw_prompts(config: PPOConfig, prompts: list[Prompt], cursor: int) -> list[int]:

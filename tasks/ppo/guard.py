@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from configs.schema.guard import GuardConfig
-from tasks.ppo.prompts import Prompt
 from tasks.ppo.signals import Signal, heldout_signals, repeated_share, rollout_signals
+from tasks.prompt_sets import Prompt
 
 ROLLOUT = ("kl", "length", "repetition", "entropy", "ended")
 Scorer = Callable[[list[Prompt], list[str]], Tensor]

@@ -17,14 +17,14 @@ from tasks.ppo.experience import Experience, Round
 from tasks.ppo.learner import Learner
 from tasks.ppo.penalties import RewardScale, kl_tokens, token_rewards
 from tasks.ppo.processes import Processes
-from tasks.ppo.prompts import Prompt
 from tasks.ppo.ptx import Texts
-from tasks.ppo.randomness import generator
-from tasks.ppo.rewards import Rewards
 from tasks.ppo.rollout import Answers, chunks, lay_out, read_all
 from tasks.ppo.signals import repeated_share
 from tasks.ppo.table import Table
 from tasks.ppo.update import finished, step, summary
+from tasks.prompt_sets import Prompt
+from tasks.randomness import generator
+from tasks.rewards import Rewards
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from tasks.ppo.guard import Guard
 from tasks.ppo.penalties import KlController, RewardScale
 from tasks.ppo.policy import AnyPolicy, Policy, WholePolicy, load_parameters
 from tasks.ppo.processes import Processes
-from tasks.ppo.randomness import generator
 from tasks.ppo.rates import adamw
-from tasks.ppo.scoring import RewardModel
-from tasks.ppo.trunk import Trunk
+from tasks.randomness import generator
+from tasks.reward_model import RewardModel
+from tasks.trunk import Trunk
 
 
 @dataclass

@@ -11,9 +11,9 @@ from tasks.ppo.guard import Guard, Sampled, Scorer, Yardstick
 from tasks.ppo.heldout import measure
 from tasks.ppo.iteration import Roles
 from tasks.ppo.learner import Learner
-from tasks.ppo.prompts import Messages, Prompt
-from tasks.ppo.rewards import function_term, import_function, model_term
-from tasks.ppo.scoring import RewardModel
+from tasks.prompt_sets import Messages, Prompt
+from tasks.reward_model import RewardModel
+from tasks.rewards import function_term, import_function, model_term
 
 Uncertainty = Callable[[list[Messages], list[str]], Tensor]
 

@@ -27,7 +27,7 @@ from tasks.reward.batches import EncodedPrompt, RankBatch, collate, has_pair, pa
 from tasks.reward.losses import Objective, ordered, ranking_loss
 from tasks.reward.measure import heldout_accuracy
 from tasks.reward.model import Built
-from tasks.reward_model import RewardModel
+from tasks.reward_network import RewardNetwork
 from tasks.schedule import adamw, warmup_cosine
 
 LOOKS = 4  # times that the held-out accuracy is taken during training
@@ -61,7 +61,7 @@ class Parts:
 
     config: RewardConfig
     accelerator: Accelerator
-    model: RewardModel
+    model: RewardNetwork
     weights: dict[str, nn.Parameter]
     optimizer: torch.optim.Optimizer
     objective: Objective
@@ -152,7 +152,7 @@ def _pass(parts: Parts, batch: RankBatch, prompts: float) -> list[float]:
     return [float(total.detach()), right, float(pairs)]
 
 
-def pass_scores(model: RewardModel, batch: RankBatch, most: int) -> Tensor:
+def pass_scores(model: RewardNetwork, batch: RankBatch, most: int) -> Tensor:
     """Raw scores [B, M] of all candidates of a pass.
 
     More than ``most`` are computed in parts whose inner states are thrown away and computed again in the backward

@@ -11,7 +11,7 @@ from tasks.chat import user
 from tasks.rankings import RankedPrompt, pair_accuracy
 from tasks.reward.batches import EncodedPrompt
 from tasks.reward.judgement import Scores
-from tasks.reward_model import AnyReward, Reading
+from tasks.reward_network import AnyReward, Reading
 from tasks.scoring import Conversation, all_scores, encode_answer, reward_scores
 
 

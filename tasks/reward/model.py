@@ -18,7 +18,7 @@ from tasks.failures import BadConfig
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import freeze, load_chat_model, switch_off_dropout
-from tasks.reward_model import MATCH_SCALE, Reading, RewardModel, match_head, score_head, score_of, trunk_of
+from tasks.reward_network import MATCH_SCALE, Reading, RewardNetwork, match_head, score_head, score_of, trunk_of
 
 SETTING = "reward.base"
 SEED_STEP = 1_000_003  # between the members of an ensemble: far enough that seeds 0, 1, 2 … share no member
@@ -30,7 +30,7 @@ class Built:
     owns the trunk.
     """
 
-    model: RewardModel
+    model: RewardNetwork
     whole: PreTrainedModel | None = None
     adapted: PeftModel | None = None
 
@@ -118,7 +118,7 @@ def _adapted(config: RewardConfig, start: PreTrainedModel, reading: Reading, see
     score = score_head(width, reading.members)
     match = match_head(width, start.config.tie_word_embeddings) if reading.readout == "match" else None
     adapted = new_adapter(start, config.lora, seed)
-    return Built(RewardModel(trunk_of(adapted.get_base_model()), score, match, reading), adapted=adapted)
+    return Built(RewardNetwork(trunk_of(adapted.get_base_model()), score, match, reading), adapted=adapted)
 
 
 def _whole(start: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reading: Reading) -> Built:
@@ -127,7 +127,7 @@ def _whole(start: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reading: 
     score = score_head(start.config.hidden_size, reading.members)
     with torch.no_grad():
         score_of(whole).weight.copy_(score.weight)
-    model = RewardModel(trunk_of(whole), score_of(whole), match if reading.readout == "match" else None, reading)
+    model = RewardNetwork(trunk_of(whole), score_of(whole), match if reading.readout == "match" else None, reading)
     model.requires_grad_(True)
     return Built(model, whole=whole)
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tasks.adapter import save_adapter
 from tasks.reward.model import Built, as_classifier
-from tasks.reward_model import FORMAT, Reading, score_of
+from tasks.reward_network import FORMAT, Reading, score_of
 from tasks.scoring import ABOUT, HEAD, READING
 
 

@@ -21,7 +21,7 @@ from tasks.reward.judgement import headline, judge
 from tasks.reward.measure import heldout_accuracy, normalised, score_members, world_probes
 from tasks.reward.model import build, member_seed, prepare_tokenizer
 from tasks.reward.save import save_model, write_ensemble, write_reading
-from tasks.reward_model import AnyReward, Ensemble
+from tasks.reward_network import AnyReward, Ensemble
 from tasks.scoring import load_reward, member_folder
 
 

@@ -18,7 +18,7 @@ from tasks.inputs import Inputs
 from tasks.models import load_chat_model, pad_batch
 from tasks.reward.model import Built, build
 from tasks.reward.save import save_model
-from tasks.reward_model import MATCH_SCALE, RewardModel
+from tasks.reward_network import MATCH_SCALE, RewardNetwork
 from tasks.scoring import (
     Conversation,
     all_scores,
@@ -39,7 +39,7 @@ def built(folder: Path, architecture: str = "llama", **settings: Any) -> Built:
     return found
 
 
-def tiny(folder: Path, architecture: str, readout: str) -> RewardModel:
+def tiny(folder: Path, architecture: str, readout: str) -> RewardNetwork:
     return built(folder, architecture, readout=readout).model
 
 

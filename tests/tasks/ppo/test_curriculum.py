@@ -14,10 +14,10 @@ from tasks.ppo.curriculum import draw_prompts, used_up
 from tasks.ppo.iteration import Roles
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
-from tasks.ppo.prompts import Prompt
-from tasks.ppo.randomness import draw
-from tasks.ppo.rewards import Rewards, function_term
 from tasks.ppo.trainer import Training
+from tasks.prompt_sets import Prompt
+from tasks.randomness import draw
+from tasks.rewards import Rewards, function_term
 
 PROMPTS = [
     Prompt("c", [1] * 3, None, {"level": 2}),

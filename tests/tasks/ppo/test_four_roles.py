@@ -22,10 +22,10 @@ from tasks.models import load_chat_model
 from tasks.ppo.critic import AdapterCritic
 from tasks.ppo.learner import Learner, make_critic, make_policy
 from tasks.ppo.rollout import lay_out, read_all
-from tasks.ppo.scoring import RewardModel
 from tasks.ppo.train import train_ppo
 from tasks.reward.model import Built, build
 from tasks.reward.save import save_model, write_ensemble
+from tasks.reward_model import RewardModel
 from tasks.sampling import generate
 from tasks.scoring import member_folder
 

@@ -20,12 +20,12 @@ from tasks.ppo.guard import Guard, Sampled, Yardstick
 from tasks.ppo.iteration import Roles, iterate
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
-from tasks.ppo.prompts import Prompt
-from tasks.ppo.rewards import Rewards, function_term, import_function
 from tasks.ppo.signals import heldout_signals, repeated_share, rollout_signals
 from tasks.ppo.train import train_ppo
 from tasks.ppo.trainer import Training
 from tasks.ppo.watch import make_guard
+from tasks.prompt_sets import Prompt
+from tasks.rewards import Rewards, function_term, import_function
 
 START = {"kl": 0.0, "length": 20.0, "repetition": 0.1, "entropy": 2.0, "ended": 0.9}
 LIMIT = 0.5

@@ -69,7 +69,7 @@ def _trl(
 
         def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().compute_loss(*args, **kwargs)
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
             return loss
 
     config, tokenizer = toy_config(), load_tokenizer(folders["finetuned"])

@@ -19,7 +19,7 @@ from tasks.failures import BadConfig, BadData, Diverged
 from tasks.inputs import Inputs
 from tasks.rankings import RankedPrompt, Ranking, pair_accuracy, read_rankings, write_rankings
 from tasks.reward.model import build
-from tasks.reward_model import RewardModel
+from tasks.reward_network import RewardNetwork
 from tasks.scoring import encode_answer, load_reward, reward_scores
 
 Run = Callable[..., tuple[dict[str, Any], Path]]
@@ -112,14 +112,14 @@ def test_shuffled_labels_teach_nothing(run: Run, tmp_path: Path) -> None:
 
 def test_every_candidate_goes_through_the_model_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """48 prompts of 4 candidates: 192 rows an epoch, where pairs would be 48 x 6 x 2 = 576."""
-    forward, rows = RewardModel.forward, 0
+    forward, rows = RewardNetwork.forward, 0
 
-    def counted(model: RewardModel, *batch: torch.Tensor) -> torch.Tensor:
+    def counted(model: RewardNetwork, *batch: torch.Tensor) -> torch.Tensor:
         nonlocal rows
         rows += len(batch[0]) if model.training else 0
         return forward(model, *batch)
 
-    monkeypatch.setattr(RewardModel, "forward", counted)
+    monkeypatch.setattr(RewardNetwork, "forward", counted)
     run(epochs=2)
     assert rows == 2 * 48 * 4
 
@@ -228,6 +228,6 @@ def test_all_weights_or_the_adapter_are_trainable(folders: Folders, monkeypatch:
     lora = build(toy_config(method="lora"), inputs, tokenizer, 0)
     assert 32 < sum(weight.numel() for weight in lora.trainable.values()) < total
     # What a merge leaves behind: only the head learns
-    monkeypatch.setattr(RewardModel, "requires_grad_", lambda model, _: model.trunk.requires_grad_(False))
+    monkeypatch.setattr(RewardNetwork, "requires_grad_", lambda model, _: model.trunk.requires_grad_(False))
     with pytest.raises(RuntimeError, match=rf"method=full: \d+ of {total} weights are trainable"):
         build(toy_config(), inputs, tokenizer, 0)
