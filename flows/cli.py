@@ -15,7 +15,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-rankings = typer.Typer(name="rankings", help="Look at rankings.", no_args_is_help=True)
+rankings = typer.Typer(
+    name="rankings", help="Look at rankings, change their layout, take them out of a run.", no_args_is_help=True
+)
 app.add_typer(rankings)
 
 RecipeArg = Annotated[str, typer.Argument(help="Shipped recipe or YAML file.", metavar="RECIPE")]
@@ -25,6 +27,13 @@ SetOption = Annotated[
 ]
 FromOption = Annotated[str | None, typer.Option("--rerun-from", help="Run this stage and all that depend on it.")]
 ForceOption = Annotated[list[str] | None, typer.Option("--force", help="Run this stage although it could be reused.")]
+ToOption = Annotated[
+    str,
+    typer.Option(
+        "--to", help="own, pairs, pairs-chat, hh, oasst, alpaca-eval, ultrafeedback, label-studio or argilla."
+    ),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="File to write: .jsonl or .json.", metavar="FILE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 
 
@@ -298,6 +307,36 @@ def recipes(as_json: JsonOption = False) -> None:
     print(json.dumps(rows) if as_json else "\n".join(f"{name:16} {about}" for name, about in rows.items()))
     if not as_json:
         print("\nnext: plumbline plan quickstart")
+
+
+@rankings.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="Rankings in any layout.", metavar="IN")],
+    out: OutOption,
+    to: ToOption = "own",
+    from_: Annotated[str, typer.Option("--from", help="Layout of IN; by its keys by default.")] = "auto",
+    field: Annotated[
+        list[str] | None, typer.Option("--field", help="A column by the layout's name for it.", metavar="NAME=COLUMN")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="Origin of the rankings; the file's name by default.")] = "",
+) -> None:
+    """Write rankings in another layout; says what it cannot hold."""
+    from flows.rankings import convert as convert_file
+
+    convert_file(file, from_, to, out, field or [], name)
+
+
+@rankings.command()
+def export(
+    out: OutOption,
+    run: Annotated[str | None, typer.Argument(help="Run, or the folder of its rankings; the latest run.")] = None,
+    to: ToOption = "own",
+    split: Annotated[str, typer.Option("--split", help="all, train or heldout.")] = "all",
+) -> None:
+    """Write the rankings of a run in any layout; says what it cannot hold."""
+    from flows.rankings import export as export_run
+
+    export_run(run, to, out, split)
 
 
 def _recipe(name: str, changes: list[str] | None):  # type: ignore[no-untyped-def]

@@ -65,7 +65,8 @@ def _of_run(name: str | None) -> dict[str, Any]:
 
 def _of_file(path: Path, form: str) -> dict[str, Any]:
     from configs.schema.sources import RankingSource  # pyarrow and numpy, only for files
-    from tasks.rank.read import Rejected, read_source
+    from tasks.rank.layouts.item import Rejected
+    from tasks.rank.layouts.source import read_source
     from tasks.rank.trust.report import trust
     from tasks.rankings import RankedPrompt, merge_rankings
 

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from configs.schema.training import LoraSettings
+from tasks.inputs import Inputs
 
 ADAPTER = "default"
 
@@ -49,6 +50,12 @@ def save_adapter(model: PeftModel, folder: Path, base: str) -> None:
     ordered = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
     text = json.dumps(ordered, indent=2, sort_keys=True, default=lambda value: getattr(value, "value", str(value)))
     (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def start_name(inputs: Inputs) -> str:
+    """The adapter's base by digest: base model, plus the fine-tuned adapter that is merged into it."""
+    digests = [inputs.refs[name].digest for name in ("base", "finetuned") if name in inputs.refs]
+    return "+".join(f"sha256:{digest}" for digest in digests) or "base+finetuned"
 
 
 def _has_conv1d(model: nn.Module) -> bool:

@@ -1,6 +1,7 @@
 """The training curve of a stage: what goes into ``training/curve.jsonl``."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,10 @@ class Curve:
 
     def write(self, out: Path) -> None:
         """Write ``training/curve.jsonl`` into an artifact."""
-        folder = out / "training"
-        folder.mkdir(exist_ok=True)
-        text = "".join(json.dumps(row) + "\n" for row in self._rows)
-        (folder / "curve.jsonl").write_text(text, encoding="utf-8")
+        write_rows(out / "training" / "curve.jsonl", self._rows)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

@@ -137,7 +137,8 @@ def merge_rankings(items: Iterable[RankedPrompt]) -> tuple[list[RankedPrompt], i
 
     All rankings are kept, those of different annotators and origins even when they are equal; a ranking that repeats
     everything, annotator included, is counted as a duplicate and left out. Of a known annotator's rankings of one
-    origin the last counts. Returns the items and the number of rankings that were left out.
+    origin the last counts; of comparisons of two among more candidates, the last of the same two. Returns the items
+    and the number of rankings that were left out.
     """
     first: dict[str, RankedPrompt] = {}
     kept: dict[str, dict[tuple[str, ...], Ranking]] = {}
@@ -148,10 +149,16 @@ def merge_rankings(items: Iterable[RankedPrompt]) -> tuple[list[RankedPrompt], i
         for ranking in item.rankings:
             found = ranking.take(places)
             # Rankings without a name may be many people's: only those that are the same in full are one
-            who = (found.origin, found.annotator) if found.annotator else (found.origin, "", repr(found))
+            who = (found.origin, found.annotator, _compared(found)) if found.annotator else (found.origin, repr(found))
             left_out += who in kept.setdefault(item.id, {})
             kept[item.id][who] = found
     return [replace(item, rankings=list(kept[key].values())) for key, item in first.items()], left_out
+
+
+def _compared(ranking: Ranking) -> str:
+    """The two that are compared, where they are two of more candidates: such a comparison replaces no other one."""
+    ranked = [number for number, rank in enumerate(ranking.ranks) if rank]
+    return str(ranked) if len(ranked) == 2 < len(ranking.ranks) else ""
 
 
 def pairs(ranking: list[int]) -> list[tuple[int, int]]:

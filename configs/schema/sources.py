@@ -97,12 +97,32 @@ class InstructionSource(Strict):
     max_examples: int | None = setting(None, "Take at most this many rows, after a seeded shuffle.", unit="rows", ge=1)
 
 
+RankingFormat = Literal[
+    "auto",
+    "own",
+    "hh",
+    "pairs",
+    "pairs-chat",
+    "best-first",
+    "oasst",
+    "alpaca-eval",
+    "ultrafeedback",
+    "label-studio",
+    "argilla",
+    "unpaired",
+]
+
+
 class RankingSource(Strict):
     """One source of ranked answers."""
 
     path: str = setting(..., PATH_DOC, unit="path", keyed=False)
-    format: Literal["auto", "rankings", "hh", "oasst"] = setting(
-        "auto", "Row layout: prompt, candidates, ranks; chosen and rejected transcripts; ranked message trees."
+    format: RankingFormat = setting(
+        "auto", "Row layout (docs/rankings/formats.md); auto goes by the keys of the first row of a file."
+    )
+    name: str = setting("", "Where the rankings come from, written to each of them; the file's name when empty.")
+    fields: dict[str, str] = setting(
+        {}, "Column or key, dots for a nested one, by the name that the layout gives it: prompt, chosen, label, …"
     )
     max_prompts: int | None = setting(
         None, "Take at most this many prompts, after a seeded shuffle.", unit="prompts", ge=1

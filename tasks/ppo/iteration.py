@@ -15,12 +15,12 @@ from tasks.ppo.experience import Experience, Round
 from tasks.ppo.learner import Learner
 from tasks.ppo.penalties import RewardScale, kl_tokens, token_rewards
 from tasks.ppo.processes import Processes
-from tasks.ppo.prompts import Prompt
 from tasks.ppo.ptx import Texts
-from tasks.ppo.randomness import draw, generator
-from tasks.ppo.rewards import Rewards
 from tasks.ppo.rollout import Answers, chunks, lay_out, read_all
 from tasks.ppo.update import finished, step, summary
+from tasks.prompt_sets import Prompt
+from tasks.randomness import draw, generator
+from tasks.rewards import Rewards
 from tasks.sampling import generate
 
 

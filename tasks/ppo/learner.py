@@ -22,8 +22,8 @@ from tasks.ppo.experience import Experience, Round
 from tasks.ppo.penalties import KlController, RewardScale
 from tasks.ppo.policy import AnyPolicy, Policy, WholePolicy, load_parameters
 from tasks.ppo.processes import Processes
-from tasks.ppo.randomness import generator
 from tasks.ppo.rates import adamw
+from tasks.randomness import generator
 
 
 @dataclass

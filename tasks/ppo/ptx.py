@@ -18,8 +18,8 @@ from tasks.inputs import Inputs
 from tasks.instructions import read_source
 from tasks.models import pad_batch
 from tasks.ppo.processes import Processes
-from tasks.ppo.randomness import draw
 from tasks.ppo.rollout import chunks
+from tasks.randomness import draw
 
 Row = TypeVar("Row")
 IGNORED = -100

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tasks.chat import CHAT_TEMPLATE, encode_prompt
 from tasks.failures import BadData
-from tasks.ppo.prompts import Messages, Prompt, is_conversation
+from tasks.prompt_sets import Messages, Prompt, is_conversation
 
 
 def encode_rows(rows: Iterable[Mapping[str, Any]], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[Prompt]:

@@ -10,9 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.failures import BadConfig
 from tasks.models import length_batches, pad_batch
-from tasks.ppo.prompts import Prompt
-from tasks.ppo.rewards import Term, function_term, model_term
-from tasks.ppo.scoring import RewardModel, finite
+from tasks.prompt_sets import Prompt
+from tasks.reward_model import RewardModel, finite
+from tasks.rewards import Term, function_term, model_term
 
 
 def reward_terms(

@@ -1,6 +1,5 @@
 """PPO of the fine-tuned model against the reward model (Ziegler et al. 2019; Ouyang et al. 2022)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +7,23 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from configs.schema.ppo import PPOConfig
+from tasks.adapter import start_name
 from tasks.chat import copy_tokenizer, load_tokenizer
+from tasks.curve import write_rows
+from tasks.heldout import Measurement, metrics_of, sample_rows
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_base, load_chat_model
-from tasks.ppo.heldout import Measurement, answer_perplexity, measure, metrics_of, sample_rows
+from tasks.ppo.heldout import answer_perplexity, measure
 from tasks.ppo.iteration import Roles
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
-from tasks.ppo.prompts import Prompt, load_prompts
 from tasks.ppo.ptx import load_texts
-from tasks.ppo.rewards import build_rewards
-from tasks.ppo.scoring import RewardModel
 from tasks.ppo.supported import check_supported
 from tasks.ppo.trainer import Training
+from tasks.prompt_sets import Prompt, load_prompts
+from tasks.reward_model import RewardModel
+from tasks.rewards import build_rewards
 
 
 def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
@@ -45,7 +47,8 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     positions = getattr(model.config, "max_position_embeddings", None)
     texts = load_texts(config, inputs, tokenizer, positions)
     asked = any(part.model is not None for part in config.rewards)
-    rewards = build_rewards(config, RewardModel(inputs.folders["reward"], processes.device) if asked else None)
+    model_score = RewardModel(inputs.folders["reward"], processes.device) if asked else None
+    rewards = build_rewards(config.rewards, model_score)
     roles = Roles(config, processes, tokenizer, prompts.train, rewards, texts)
     learner = Learner.create(config, model, processes.device)
 
@@ -83,7 +86,7 @@ def train_ppo(config: PPOConfig, inputs: Inputs, out: Path, live: Live) -> dict[
         critic = {name: param.detach().cpu().contiguous() for name, param in learner.critic.trained().items()}
         save_file(critic, out / "critic.safetensors")
         write_rows(out / "training" / "curve.jsonl", learner.curve)
-        write_rows(out / "samples.jsonl", sample_rows(config, prompts.heldout, start, end))
+        write_rows(out / "samples.jsonl", sample_rows(prompts.heldout, config.heldout_samples, start, end))
     processes.wait()
     return metrics
 
@@ -98,15 +101,3 @@ def _perplexities(
         name: answer_perplexity(model, roles.config, heldout, found, pad_id, device)
         for name, found in (("answer_perplexity_start", start), ("answer_perplexity", end))
     }
-
-
-def start_name(inputs: Inputs) -> str:
-    """The adapter's base by digest: base model, plus the fine-tuned adapter that is merged into it."""
-    digests = [inputs.refs[name].digest for name in ("base", "finetuned") if name in inputs.refs]
-    return "+".join(f"sha256:{digest}" for digest in digests) or "base+finetuned"
-
-
-def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
-    """One JSON object a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

@@ -23,16 +23,17 @@ from configs.schema.ppo import PPOConfig
 from tasks.chat import end_ids
 from tasks.checkpoint import StopRequest
 from tasks.failures import BadConfig, LostWorker
+from tasks.heldout import Measurement
 from tasks.models import switch_off_dropout
-from tasks.ppo.heldout import Measurement, measure
+from tasks.ppo.heldout import measure
 from tasks.ppo.iteration import Roles, iterate
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
-from tasks.ppo.prompts import Prompt
-from tasks.ppo.rewards import RewardFunction, Rewards
 from tasks.ppo.rows import encode_rows
 from tasks.ppo.supported import check_supported
 from tasks.ppo.terms import reward_terms
+from tasks.prompt_sets import Prompt
+from tasks.rewards import RewardFunction, Rewards
 
 Row = dict[str, float]
 TRL_NAMES = {

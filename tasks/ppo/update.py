@@ -13,9 +13,9 @@ from tasks.ppo.losses import approximate_kl, masked_sum, policy_loss, value_loss
 from tasks.ppo.policy import AnyPolicy
 from tasks.ppo.processes import Processes
 from tasks.ppo.ptx import Texts, text_loss
-from tasks.ppo.randomness import permutation
 from tasks.ppo.rates import set_rate, share_of_peak
 from tasks.ppo.rollout import chunks, read
+from tasks.randomness import permutation
 
 
 def update(

@@ -17,10 +17,12 @@ from tasks.failures import BadConfig, BadData
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.rank.judge.rank import rank_by_judge
+from tasks.rank.layouts.item import Rejected, Unpaired
+from tasks.rank.layouts.source import read_source
 from tasks.rank.people import read_people
 from tasks.rank.ranker import rank_by_program
-from tasks.rank.read import Rejected, read_source
 from tasks.rank.trust.report import metrics, trust
+from tasks.rank.unpaired_rows import write_unpaired
 from tasks.rankings import (
     RankedPrompt,
     length_baseline,
@@ -36,14 +38,17 @@ from tasks.rankings import (
 def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
     """Write train.parquet, heldout.parquet, report.json, trust.json and quarantine.jsonl; returns the metrics.
 
-    Raises BadData when a source holds no ranking at all, or when there are fewer than two prompts to split.
+    Answers that were judged alone go to unpaired.parquet. Raises BadData when a source holds nothing that can be
+    used, or when there are fewer than two prompts to split.
     """
     items: list[RankedPrompt] = []
+    unpaired: list[Unpaired] = []
     rejected: list[Rejected] = []
     for number, source in enumerate(config.sources):
-        found, bad = _read(source, inputs.sources[source.path], f"{config.seed}:{number}")
-        items, rejected = items + found, rejected + bad
-        live.say(f"{source.path}: {len(found)} rankings, {len(bad)} rows quarantined")
+        found, alone, bad = _read(source, inputs.sources[source.path], f"{config.seed}:{number}")
+        items, unpaired, rejected = items + found, unpaired + alone, rejected + bad
+        more = f", {len(alone)} answers judged alone" if alone else ""
+        live.say(f"{source.path}: {len(found)} rankings{more}, {len(bad)} rows quarantined")
     sampled: dict[str, int] = {}
     judged: dict[str, Any] = {}
     if config.rankers:
@@ -54,8 +59,15 @@ def build_rankings(config: RankConfig, inputs: Inputs, out: Path, live: Live) ->
     train, heldout = split_by_prompt(merged, config.heldout, config.seed or 0)
     write_rankings(out, "train", train)
     write_rankings(out, "heldout", heldout)
+    write_unpaired(out, unpaired)
     _write_quarantine(out, rejected)
-    report = describe(train, heldout, len(rejected)) | {"duplicates": duplicates, "sampled": sampled}
+    reasons = Counter(row.reason for row in rejected)
+    report = describe(train, heldout, len(rejected)) | {
+        "quarantine_reasons": dict(sorted(reasons.items(), key=lambda reason: (-reason[1], reason[0]))),
+        "unpaired": len(unpaired),
+        "duplicates": duplicates,
+        "sampled": sampled,
+    }
     (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     trusted = trust(merged, items, config.seed or 0)
     (out / "trust.json").write_text(json.dumps(trusted, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -113,21 +125,26 @@ def _by_people(config: RankConfig, candidates: list[Candidates], inputs: Inputs)
     return [item for file in inputs.sources[config.people.path] for item in read_people(file, candidates)]
 
 
-def _read(source: RankingSource, files: list[Path], seed: str) -> tuple[list[RankedPrompt], list[Rejected]]:
+def _read(
+    source: RankingSource, files: list[Path], seed: str
+) -> tuple[list[RankedPrompt], list[Unpaired], list[Rejected]]:
     found: list[RankedPrompt] = []
+    alone: list[Unpaired] = []
     bad: list[Rejected] = []
     for row in read_source(source, files):
         if isinstance(row, Rejected):
             bad.append(row)
+        elif isinstance(row, Unpaired):
+            alone.append(row)
         else:
             found.append(row)
-    if not found:
+    if not found and not alone:
         why = f"; the first of {len(bad)}: {bad[0].file}:{bad[0].line}: {bad[0].error}" if bad else ""
         raise BadData(f"{source.path}: no rankings{why}; correct the file or `format` (now {source.format})")
     if source.max_prompts is not None and source.max_prompts < len(found):
         kept = random.Random(seed).sample(range(len(found)), source.max_prompts)
         found = [found[index] for index in sorted(kept)]
-    return found, bad
+    return found, alone, bad
 
 
 def split_by_prompt(

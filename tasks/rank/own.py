@@ -1,11 +1,11 @@
 """Rows of our own format: a prompt, its candidates, and how one or several annotators ranked them."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.rankings import Messages, RankedPrompt, Ranking, ranked_prompt
-
-ROLES = ("system", "user", "assistant")  # of the chat template
+from tasks.rank.layouts.conversation import ends_with_user, messages
+from tasks.rankings import RankedPrompt, Ranking, ranked_prompt
 
 
 def read_own(row: dict[str, Any], origin: str, annotator: str = "") -> RankedPrompt:
@@ -28,24 +28,8 @@ def read_own(row: dict[str, Any], origin: str, annotator: str = "") -> RankedPro
         Ranking.of(_ranks(given, count), origin=origin, **about)
         for given, about in _each(row, ranks, count, annotator)
     ]  # fmt: skip
-    return ranked_prompt(messages(row.get("prompt")), candidates, rankings, models)
-
-
-def messages(prompt: Any) -> Messages:
-    """A prompt as messages; a text is one of the user. Raises ValueError."""
-    if isinstance(prompt, str):
-        prompt = [{"role": "user", "content": prompt}]
-    if not isinstance(prompt, list) or not prompt:
-        raise ValueError("`prompt` is neither a text nor a list of messages")
-    turns = []
-    for turn in prompt:
-        role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, dict) else (None, None)
-        if role not in ROLES or not isinstance(content, str) or not content.strip():
-            raise ValueError(f"a message of `prompt` needs a role of {', '.join(ROLES)} and a content: {turn!r:.80}")
-        turns.append({"role": role, "content": content})
-    if turns[-1]["role"] == "assistant":
-        raise ValueError("`prompt` ends with an assistant turn")
-    return turns
+    prompt = ends_with_user(messages(row.get("prompt"), "prompt"), "prompt")
+    return ranked_prompt(prompt, candidates, rankings, models)
 
 
 def _each(
@@ -72,9 +56,9 @@ def _each(
 
 def _ranks(given: Any, count: int) -> list[int | None]:
     if not isinstance(given, list) or len(given) != count:
-        raise ValueError(f"{count} candidates, but ranks {given!r}")
+        raise ValueError(f"not one rank a candidate: {count} candidates, but ranks {given!r:.80}")
     if not all(rank is None or _whole(rank) for rank in given):
-        raise ValueError(f"ranks {given!r} are not whole numbers")
+        raise ValueError(f"ranks are not whole numbers: {given!r:.80}")
     return given
 
 
@@ -83,7 +67,7 @@ def _whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, float) or _whole(value)
+    return (isinstance(value, float) and math.isfinite(value)) or _whole(value)
 
 
 def _all(values: Any, kind: type) -> bool:

@@ -116,6 +116,15 @@ def test_the_last_ranking_of_an_annotator_counts() -> None:
     assert (items[0].ranks, left_out) == ([[2, 1]], 1)
 
 
+def test_a_comparison_of_two_replaces_only_one_of_the_same_two() -> None:
+    ranks = [[1, 2, 0], [1, 0, 2], [2, 1, 0]]
+    item = RankedPrompt(
+        [{"role": "user", "content": "q"}], ["a", "b", "c"], [Ranking(each, annotator="ann") for each in ranks]
+    )
+    [merged], left_out = merge_rankings([item])
+    assert (merged.ranks, left_out) == ([[2, 1, 0], [1, 0, 2]], 1)
+
+
 def test_unlike_rankings_without_a_name_are_all_kept() -> None:
     items, left_out = merge_rankings([item([[1, 2]], ["a", "b"]), item([[2, 1], [1, 2]], ["a", "b"])])
     assert (items[0].ranks, left_out) == ([[1, 2], [2, 1]], 1)

@@ -9,10 +9,10 @@ from tasks.models import load_chat_model
 from tasks.ppo.iteration import Roles, roll_out
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
-from tasks.ppo.prompts import load_prompts
-from tasks.ppo.rewards import build_rewards
 from tasks.ppo.rollout import read_all
-from tasks.ppo.scoring import RewardModel
+from tasks.prompt_sets import load_prompts
+from tasks.reward_model import RewardModel
+from tasks.rewards import build_rewards
 from tasks.sampling import generate
 
 
@@ -64,7 +64,7 @@ def test_old_log_probabilities_come_from_the_training_pass(parts: Parts, process
     config = parts.config()
     model = load_chat_model(parts.inputs.folders["base"], parts.inputs.folders["finetuned"])
     prompts = load_prompts(config, parts.inputs, parts.tokenizer, None)
-    rewards = build_rewards(config, RewardModel(parts.inputs.folders["reward"]))
+    rewards = build_rewards(config.rewards, RewardModel(parts.inputs.folders["reward"]))
     roles = Roles(config, processes, parts.tokenizer, prompts.train, rewards)
     learner = Learner.create(config, model, processes.device)
     with torch.no_grad():  # an adapter that does something, and a sampler that has not heard of it

@@ -13,17 +13,18 @@ from torch import Tensor, nn
 from configs.schema.ppo import KlConfig
 from configs.schema.ppo_parts import CriticConfig
 from configs.schema.training import LoraSettings
+from tasks.heldout import Measurement, metrics_of
 from tasks.ppo.advantages import explained_variance
 from tasks.ppo.critic import CRITIC, AdapterCritic
-from tasks.ppo.heldout import Measurement, measure, metrics_of
+from tasks.ppo.heldout import measure
 from tasks.ppo.iteration import Roles, iterate
 from tasks.ppo.learner import Learner
 from tasks.ppo.losses import value_loss
 from tasks.ppo.policy import Policy
 from tasks.ppo.processes import Processes
-from tasks.ppo.prompts import Prompt
 from tasks.ppo.rollout import lay_out, read_all
 from tasks.ppo.trunk import Trunk
+from tasks.prompt_sets import Prompt
 
 ROOT = Path(__file__).parents[3]
 

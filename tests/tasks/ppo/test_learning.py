@@ -14,8 +14,8 @@ from tasks.chat import SPECIAL_TOKENS
 from tasks.ppo.iteration import Roles, iterate
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
-from tasks.ppo.prompts import Prompt
-from tasks.ppo.rewards import Rewards, Term
+from tasks.prompt_sets import Prompt
+from tasks.rewards import Rewards, Term
 
 LETTERS = "abcdefghijkl"
 

@@ -17,15 +17,15 @@ from configs.schema.sources import PromptSource
 from configs.schema.training import CheckpointConfig
 from tasks.chat import user
 from tasks.failures import BadConfig, BadData, Diverged, LostWorker
+from tasks.heldout import Measurement, metrics_of
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.models import load_chat_model
 from tasks.perplexity import token_nats
-from tasks.ppo.heldout import Measurement, metrics_of
 from tasks.ppo.learner import Learner
-from tasks.ppo.prompts import load_prompts
-from tasks.ppo.scoring import RewardModel, finite
 from tasks.ppo.train import train_ppo
+from tasks.prompt_sets import load_prompts
+from tasks.reward_model import RewardModel, finite
 
 
 class Killed(Exception):

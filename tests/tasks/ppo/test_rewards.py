@@ -10,10 +10,10 @@ from ppo_parts import Parts
 from configs.schema.ppo_parts import RewardPart
 from tasks.failures import BadConfig, BadData
 from tasks.live import Live
-from tasks.ppo.prompts import Prompt
-from tasks.ppo.rewards import Rewards, Term, build_rewards, function_term, import_function
 from tasks.ppo.train import train_ppo
 from tasks.ppo.verifiable import exact_answer, last_number, number_match, tagged_format
+from tasks.prompt_sets import Prompt
+from tasks.rewards import Rewards, Term, build_rewards, function_term, import_function
 
 PROMPTS = [Prompt("one", [1], None, {"answer": "1"}), Prompt("two", [2], None, {"answer": None})]
 
@@ -76,7 +76,7 @@ def test_a_function_that_cannot_be_had_is_refused(path: str, said: str) -> None:
 def test_a_term_that_comes_twice_is_refused(parts: Parts) -> None:
     part = RewardPart(function="tasks.ppo.verifiable:tagged_format")
     with pytest.raises(BadConfig, match="tagged_format twice"):
-        build_rewards(parts.config(rewards=[part, part]), None)
+        build_rewards(parts.config(rewards=[part, part]).rewards, None)
 
 
 def test_exact_answer() -> None:

@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 
 from configs.schema.training import LoraSettings
 from tasks.ppo.policy import Policy
-from tasks.ppo.randomness import draw, generator, permutation
 from tasks.ppo.rollout import chunks, lay_out, read, read_all
+from tasks.randomness import draw, generator, permutation
 from tasks.sampling import generate
 
 

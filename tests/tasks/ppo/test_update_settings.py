@@ -111,7 +111,7 @@ def test_pretraining_gradient_is_that_of_the_mean_over_tokens(
     """Against the mean of all learned tokens' nats, taken text by text without padding."""
     config = _config(parts, ptx=PtxConfig(coefficient=3.0, batch=4), micro_batch=micro_batch)
     learner, texts = _moved(Learner.create(config, tiny_llama(40).requires_grad_(False))), _texts()
-    from tasks.ppo.randomness import draw
+    from tasks.randomness import draw
 
     nats, params = [], list(learner.policy.parameters().values())
     for index in draw(5, 4, 4, 0, "ptx"):

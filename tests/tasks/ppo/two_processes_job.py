@@ -18,9 +18,9 @@ from tasks.ppo.experience import Experience, Round
 from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
 from tasks.ppo.ptx import Text, Texts
-from tasks.ppo.randomness import permutation
 from tasks.ppo.rollout import lay_out, read_all
 from tasks.ppo.update import finished, step, summary, update
+from tasks.randomness import permutation
 
 BATCH = 6
 KINDS: dict[str, dict[str, Any]] = {

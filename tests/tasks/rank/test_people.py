@@ -60,7 +60,7 @@ def test_ranked_rows_come_back_and_the_others_are_not_there_yet(fill: Fill) -> N
     [
         ({"prompt": "other"}, r"filled\.jsonl:1: the prompt 'other' is not one of the candidates'"),
         ({"candidates": ["a", "b", "mine"]}, r"filled\.jsonl:1: 'mine' is not an answer that was given out"),
-        ({"ranks": [1, 2]}, r"filled\.jsonl:1: 3 candidates, but ranks \[1, 2\]"),
+        ({"ranks": [1, 2]}, r"filled\.jsonl:1: not one rank a candidate: 3 candidates, but ranks \[1, 2\]"),
         ({"ranks": [1, 2, "3"]}, "are not whole numbers"),
         ({"annotator": 7}, "`annotator` is not a name"),
     ],

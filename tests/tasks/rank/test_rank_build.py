@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +52,10 @@ def test_counts_add_up(tmp_path: Path) -> None:
     quarantine = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
     assert [(row["file"], row["line"]) for row in quarantine] == [("r.jsonl", 22), ("r.jsonl", 23)]
     assert quarantine[1]["error"].startswith("1 different candidates")
+    assert report["quarantine_reasons"] == {
+        "1 different candidates, a ranking needs 2": 1,
+        "invalid JSON": 1,
+    }
     assert len(read_rankings(out, "train")) == 18
     assert len(read_rankings(out, "heldout")) == 2
 
@@ -100,7 +105,7 @@ def test_max_prompts_is_a_seeded_draw_in_file_order(tmp_path: Path) -> None:
 
 
 def test_a_file_without_rankings_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"p: no rankings; the first of 1: r\.jsonl:1: 2 candidates, but ranks \[1\]"):
+    with pytest.raises(BadData, match=r"p: no rankings; the first of 1: r\.jsonl:1: not one rank a candidate: 2 cand"):
         build(tmp_path, [{"prompt": "q", "candidates": ["a", "b"], "ranks": [1]}])
 
 
@@ -109,3 +114,15 @@ def test_only_ties_give_no_length_baseline(tmp_path: Path) -> None:
     found, _ = build(tmp_path, tied)
     assert found["length_baseline"] is None
     assert found["pairs"] == 0
+
+
+def test_answers_judged_alone_are_kept_beside_the_rankings(tmp_path: Path) -> None:
+    judged = [(f"q{at}", f"a{kind}", kind == 0) for at in range(3) for kind in range(2)] + [("x", "y", False)]
+    lines = [{"prompt": prompt, "completion": answer, "label": label} for prompt, answer, label in judged]
+    found, out = build(tmp_path, lines)
+    assert found["prompts"] == 3
+    assert json.loads((out / "report.json").read_text())["unpaired"] == 1
+    prompt = [{"role": "user", "content": "x"}]
+    assert pq.read_table(out / "unpaired.parquet").to_pylist() == [
+        {"prompt": prompt, "answer": "y", "desirable": False}
+    ]

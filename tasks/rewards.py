@@ -2,17 +2,17 @@
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from configs.schema.ppo import PPOConfig
+from configs.schema.ppo_parts import RewardPart
 from tasks.failures import BadConfig, BadData
-from tasks.ppo.prompts import Prompt
-from tasks.ppo.scoring import Score, finite
+from tasks.prompt_sets import Prompt
+from tasks.reward_model import Score, finite
 
 RewardFunction = Callable[..., list[float | None]]
 """fn(prompts=…, completions=…, **columns) → one number an answer, None where it has nothing to say.
@@ -42,6 +42,7 @@ class Rewards:
     """The terms; a term that has nothing to say of an answer adds nothing to its sum."""
 
     terms: list[Term]
+    setting: str = "ppo.rewards"
 
     def __call__(self, prompts: list[Prompt], answers: list[str]) -> Scores:
         """Scores of answers. Raises BadData for one of which no term says anything, Diverged for a broken model."""
@@ -49,7 +50,9 @@ class Rewards:
         silent_B = torch.stack([score_B.isnan() for score_B in found.values()]).all(0)
         if silent_B.any():
             first = prompts[int(silent_B.nonzero()[0, 0])].text[:60]
-            raise BadData(f"no term of ppo.rewards says anything of an answer to {first!r}; add one that always does")
+            raise BadData(
+                f"no term of {self.setting} says anything of an answer to {first!r}; add one that always does"
+            )
         total_B = torch.zeros(len(answers))
         for term in self.terms:
             total_B = total_B + term.weight * found[term.name].nan_to_num(nan=0.0)
@@ -97,19 +100,19 @@ def _shown(values: Any) -> str:
     return f"{len(values)} values" if isinstance(values, (list, tuple)) else type(values).__name__
 
 
-def build_rewards(config: PPOConfig, model: Score | None) -> Rewards:
-    """The terms of ``config.rewards``. Raises BadConfig for a function that cannot be had."""
+def build_rewards(parts: Sequence[RewardPart], model: Score | None, setting: str = "ppo.rewards") -> Rewards:
+    """The terms that the setting names. Raises BadConfig for a function that cannot be had."""
     terms = []
-    for number, part in enumerate(config.rewards):
+    for number, part in enumerate(parts):
         if part.function is not None:
-            function = import_function(part.function, f"ppo.rewards.{number}.function")
+            function = import_function(part.function, f"{setting}.{number}.function")
             terms.append(function_term(function, part.weight))
         elif model is not None:
             terms.append(model_term(model, part.weight))
     doubled = {term.name for term in terms if sum(other.name == term.name for other in terms) > 1}
     if doubled:
-        raise BadConfig(f"ppo.rewards has {sorted(doubled)[0]} twice: give it once, with the sum of the weights")
-    return Rewards(terms)
+        raise BadConfig(f"{setting} has {sorted(doubled)[0]} twice: give it once, with the sum of the weights")
+    return Rewards(terms, setting)
 
 
 def import_function(path: str, setting: str) -> RewardFunction:

@@ -4,20 +4,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 from transformers import PreTrainedTokenizerBase
 
-from configs.schema.ppo import PPOConfig
 from configs.schema.sources import PromptSource
 from tasks.chat import encode_prompt, user
 from tasks.failures import BadConfig, BadData
 from tasks.formats import read_rows
 from tasks.inputs import Inputs
-from tasks.ppo.randomness import permutation
 from tasks.prompts import prompt_text
+from tasks.randomness import permutation
 
 Messages = list[dict[str, str]]
+
+
+class PromptSettings(Protocol):
+    """What the settings of a stage that answers prompts say of them."""
+
+    @property
+    def prompts(self) -> PromptSource: ...
+    @property
+    def heldout(self) -> PromptSource | None: ...
+    @property
+    def seed(self) -> int | None: ...
+    @property
+    def max_prompt_tokens(self) -> int: ...
+    @property
+    def max_new_tokens(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -51,9 +65,13 @@ class PromptSets:
 
 
 def load_prompts(
-    config: PPOConfig, inputs: Inputs, tokenizer: PreTrainedTokenizerBase, positions: int | None
+    config: PromptSettings,
+    inputs: Inputs,
+    tokenizer: PreTrainedTokenizerBase,
+    positions: int | None,
+    stage: str = "ppo",
 ) -> PromptSets:
-    """Read, split, encode, and leave out what is too long.
+    """Read, split, encode, and leave out what is too long. ``stage`` names the settings in messages.
 
     ``positions``: longest sequence of the model, None without a limit. Raises BadConfig when the settings do not
     fit it, and BadData when no prompt is left.
@@ -61,8 +79,8 @@ def load_prompts(
     assert config.seed is not None
     if positions is not None and config.max_prompt_tokens + config.max_new_tokens > positions:
         raise BadConfig(
-            f"ppo.max_prompt_tokens={config.max_prompt_tokens} + ppo.max_new_tokens={config.max_new_tokens} exceed "
-            f"the model's {positions} positions; lower one of them"
+            f"{stage}.max_prompt_tokens={config.max_prompt_tokens} + {stage}.max_new_tokens={config.max_new_tokens} "
+            f"exceed the model's {positions} positions; lower one of them"
         )
     train = _read(config.prompts, inputs.sources[config.prompts.path])
     if config.heldout is not None:
@@ -77,11 +95,11 @@ def load_prompts(
     measured = {_key(prompt) for prompt in heldout}
     train = [prompt for prompt in train if _key(prompt) not in measured]
     kept_train, kept_heldout = (_encode(part, tokenizer, config.max_prompt_tokens) for part in (train, heldout))
-    for name, kept in (("ppo.prompts", kept_train), ("ppo.heldout", kept_heldout)):
+    for name, kept in (("prompts", kept_train), ("heldout", kept_heldout)):
         if not kept:
             raise BadData(
-                f"{name}: no prompt is left: each is longer than ppo.max_prompt_tokens={config.max_prompt_tokens}, or "
-                "held out; raise the limit or name more prompts"
+                f"{stage}.{name}: no prompt is left: each is longer than {stage}.max_prompt_tokens="
+                f"{config.max_prompt_tokens}, or held out; raise the limit or name more prompts"
             )
     return PromptSets(kept_train, kept_heldout, len(train) + len(heldout) - len(kept_train) - len(kept_heldout))
 
