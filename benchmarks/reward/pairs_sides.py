@@ -80,7 +80,10 @@ def ours(spec: dict[str, Any], config: RewardConfig) -> dict[str, Any]:
     train_reward(config, Inputs(folders=folders), out, Timed(work, clock=clock))
     result = clock.result()  # before the scoring, which may need more memory
     curve = [json.loads(line) for line in (out / "training" / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
-    return result | {"accuracy": accuracy(spec, config, load_reward(out)), "first_loss": curve[0]["loss"]}
+    return result | {
+        "accuracy": accuracy(spec, config, load_reward(out, folders["base"], folders["finetuned"])),
+        "first_loss": curve[0]["loss"],
+    }
 
 
 def peer(spec: dict[str, Any], config: RewardConfig) -> dict[str, Any]:

@@ -55,7 +55,9 @@ def train_trl(config: TrlConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     prompts = load_prompts(config, inputs, tokenizer, positions, stage="trl")
     live.say(_found(config, preferences, prompts))
     asked = any(part.model is not None for part in config.rewards)
-    score = RewardModel(folders["reward"], state.device) if asked else None
+    score = None
+    if asked:
+        score = RewardModel(folders["reward"], state.device, folders["base"], folders["finetuned"])
     rewards = build_rewards(config.rewards, score, "trl.rewards")
     measurer = Measurer(config, inputs, tokenizer, prompts.heldout, preferences.heldout, rewards, state.device)
 
