@@ -5,6 +5,7 @@ from prefect import flow
 from configs.schema.dials import Dials
 from flows.engine import open_run
 from flows.form import Force, Overrides, Recipe, RerunFrom, Turned, name_run, read_form
+from flows.gate import pass_gate
 from flows.waiting import for_rankings
 from tasks import stages
 from tasks.artifacts.ref import ArtifactRef
@@ -31,7 +32,8 @@ def align(
         ranking = for_rankings(run, config.rank, sampled)
         ranks = stages.rank(run, ranking, world=world, candidates=sampled)
         reward = stages.reward(run, config.reward, base=base, finetuned=chat, rankings=ranks)
-        aligned = stages.ppo(run, config.ppo, **tuned, corpus=corpus, reward=reward)
+        judged = pass_gate(run, config.reward.gate, reward)
+        aligned = stages.ppo(run, config.ppo, **tuned, corpus=corpus, reward=judged)
         models = {"corpus": corpus, "base": base, "finetuned": chat, "reward": reward, "aligned": aligned}
         scores = stages.evaluate(run, config.evaluate, world=world, **models)
         others = {"tokenizer": tokenizer, "candidates": sampled, "rankings": ranks, "evaluation": scores}

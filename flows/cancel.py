@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from tasks.failures import BadConfig
-from tasks.run import RunRecord, find_run, load_record, records
+from tasks.run import RunRecord, end_record, find_run, load_record, records
 from tasks.supervisor import group_alive, start_ticks
 
 PATIENCE = 60.0  # seconds, on top of what the run's stages get to save a checkpoint
@@ -85,7 +85,7 @@ def _ask_server(record: RunRecord, only_look: bool = False) -> bool:
 
 def _signal(record: RunRecord) -> None:
     """What Ctrl-C does. Raises BadConfig when the process is not here."""
-    if record.state == "Waiting":  # no process: its record says so, and nobody else needs to know
+    if record.state == "Waiting" and not record.alive():  # no page in its terminal: its record alone says so
         return
     if not record.alive():
         raise BadConfig(
@@ -147,7 +147,4 @@ def _note(record: RunRecord) -> None:
     """A run that could not write its own end any more is Cancelled all the same."""
     now = load_record(record.path)
     if now.state in ("Running", "Waiting", "Interrupted", "Crashed"):
-        now.state, now.waiting = "Cancelled", {}
-        for row in now.stages:
-            row["state"] = "Cancelled" if row["state"] in ("Running", "Waiting", "Interrupted") else row["state"]
-        now.save()
+        end_record(now, "Cancelled")

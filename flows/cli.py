@@ -168,15 +168,28 @@ def rank(
     annotator: Annotated[
         list[str] | None, typer.Option("--annotator", "-a", help="Who ranks; once for each. Their links are printed.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65535)] = 4300,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", help="Port on 127.0.0.1; rank.people.page.port by default.", min=1, max=65535),
+    ] = None,
     url: Annotated[
         str | None, typer.Option("--url", help="Address of a proxy in front of it; PLUMBLINE_RANK_URL by default.")
     ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All runs of deployments that wait here, until Ctrl-C; as plumbline up does.")
+    ] = False,
 ) -> None:
     """Open the page on which people rank the candidates of a run that waits; then it goes on by itself."""
+    if all_ and (run or annotator or port or url):
+        raise typer.BadParameter("--all serves every page as the settings of its run say; give nothing else")
     from flows.engine import prepare_environment
 
     prepare_environment(quiet=True)
+    if all_:
+        from flows.rank_host import rank_all
+
+        rank_all()
+        return
     from flows.rank_page import rank as open_page
 
     open_page(run, annotator or [], port, url)
@@ -353,10 +366,10 @@ def _check_stages(config: object, names: list[str]) -> None:
             raise typer.BadParameter(f"{name!r} is not a stage of this recipe; stages: {', '.join(STAGES)}")
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Entry point: every expected failure is one clear message on stderr and exit status 1."""
     try:
-        app()
+        app(arguments)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)

@@ -70,6 +70,7 @@ def open_run(
 
 def run_single(name: str, config: AlignConfig, force: bool) -> Any:
     """Run one stage of a recipe; its inputs must be in the store. Raises BadConfig naming the first that is not."""
+    from flows.gate import pass_gate
     from flows.plan import find_inputs
     from flows.waiting import for_rankings
 
@@ -78,4 +79,6 @@ def run_single(name: str, config: AlignConfig, force: bool) -> Any:
         part = getattr(config, name)
         if name == "rank":
             part = for_rankings(run, part, refs.get("candidates"))
+        if name == "ppo":
+            pass_gate(run, config.reward.gate, refs["reward"])
         return BY_NAME[name](run, part, **refs)

@@ -149,7 +149,7 @@ def _fill(template: str, link: str, occasion: str) -> str:
     wanted = {"@LINK@": link, "@BODY_PAGE@": "", "@PAGE@": ""}
     if occasion == "waiting":
         wanted["@PAGE@"] = page_address()
-        wanted["@BODY_PAGE@"] = f"\nRanking page: {page_address()} (plumbline rank starts it and prints the links)"
+        wanted["@BODY_PAGE@"] = f"\nRanking page: {page_address()} (links: Resume dialog, plumbline status)"
     for mark, text in wanted.items():
         template = template.replace(mark, text)
     return template

@@ -6,6 +6,7 @@ from typing import Any
 
 from configs.schema import AlignConfig
 from configs.schema.rank import RankConfig
+from flows.gate import shortfall
 from tasks.artifacts import Store
 from tasks.artifacts.ref import ArtifactRef
 from tasks.failures import BadConfig, StageFailure
@@ -41,6 +42,9 @@ def plan(store: Store, config: AlignConfig, forced: Collection[str] = ()) -> lis
             if missing:
                 steps.append(Step(stage.name, None, None, "wait for people", f"rankings by people: {missing}"))
                 continue
+        if part is config.ppo and (missing := _refused(store, config, found["reward"])):
+            steps.append(Step(stage.name, None, None, "refused", missing))
+            continue
         try:
             key = stage.plan(store, part, {name: found[made] for name, made in needs.items()}, config.data_root).key
         except StageFailure as failure:
@@ -59,6 +63,12 @@ def _with_people(store: Store, config: RankConfig, candidates: ArtifactRef) -> t
 
     desk = open_desk(store, candidates, config.people)
     return (with_rankings(config, desk.accepted), "") if desk.accepted.is_file() else (config, desk.progress())
+
+
+def _refused(store: Store, config: AlignConfig, reward: ArtifactRef) -> str:
+    """Why the reward model may not go on to PPO; empty when it may."""
+    gate = config.reward.gate
+    return shortfall(gate, store.manifest(reward).metrics) if gate.refuse else ""
 
 
 def _action(name: str, ref: ArtifactRef | None, forced: Collection[str]) -> str:

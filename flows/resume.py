@@ -9,7 +9,7 @@ from tasks.artifacts.ref import ArtifactRef
 from tasks.failures import BadConfig
 from tasks.rank.desk import Desk, open_desk
 from tasks.rank.people import prompts_ranked
-from tasks.run import RunRecord, find_run, open_store, records
+from tasks.run import RunRecord, end_record, find_run, load_record, open_store, records
 
 
 def resume(name: str | None, rankings: Path | None, annotator: str) -> None:
@@ -47,6 +47,43 @@ def waiting_run(name: str | None) -> RunRecord:
 def desk_of(record: RunRecord) -> Desk:
     config = AlignConfig.model_validate(record.config)
     return open_desk(open_store(config), ArtifactRef.model_validate(record.waiting["candidates"]), config.rank.people)
+
+
+def waits(record: RunRecord, ask_server: bool = False) -> bool:
+    """Whether a run still waits by its record, which may be gone, and, if that is asked, by its server.
+
+    A run that was cancelled or deleted in the UI while it waited has no process that could write its record: it is
+    written here.
+    """
+    try:
+        now = load_record(record.path)
+    except FileNotFoundError:
+        return False
+    if now.state != "Waiting":
+        return False
+    if ask_server and now.waiting["by"] == "worker" and (end := _end_at_server(now)):
+        end_record(now, end)
+        return False
+    return True
+
+
+def _end_at_server(record: RunRecord) -> str:
+    """The name of the final state of a suspended run; empty while it is none, or cannot be known."""
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        return ""
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(record.flow_run)).state
+    except ObjectNotFound:
+        return "Cancelled"
+    except (httpx.HTTPError, PrefectHTTPStatusError):
+        return ""
+    return str(state.name) if state is not None and state.is_final() else ""
 
 
 def _resume_flow_run(record: RunRecord, file: Path) -> None:

@@ -21,6 +21,8 @@ def print_status(name: str | None, as_json: bool) -> None:
     if as_json:
         stages = [{field: row.get(field) for field in PUBLIC} | {"progress": progress(row)} for row in record.stages]
         about = {"run": record.run, "recipe": record.recipe, "state": record.state, "kept": record.kept}
+        if record.state == "Waiting":
+            about["ranking_page"] = ranking_page(record)
         print(json.dumps({**about, "stages": stages}))
         return
     console = Console(highlight=False)
@@ -33,7 +35,21 @@ def print_status(name: str | None, as_json: bool) -> None:
     for row in record.stages:
         if row["error"]:
             console.print(f"{row['name']}: {row['error']}", markup=False, soft_wrap=True)
+    if record.state == "Waiting" and (links := ranking_page(record)):
+        console.print("\nranking page, one link an annotator:")
+        for annotator, link in links.items():
+            console.print(f"  {annotator}  {link}", markup=False, soft_wrap=True)
     console.print(f"\nnext: {next_step(record)}", markup=False, soft_wrap=True)
+
+
+def ranking_page(record: RunRecord) -> dict[str, str] | None:
+    """The links of the annotators of a run that waits; None while its page is not served on this host."""
+    from configs.schema.rank import PeopleConfig
+    from tasks.rank.page.links import asked_links, is_served
+
+    folder = Path(record.waiting["file"]).parent
+    asked = PeopleConfig.model_validate(record.config["rank"]["people"])
+    return asked_links(folder, asked) if is_served(folder, asked.page.port) else None
 
 
 def next_step(record: RunRecord) -> str:
@@ -43,7 +59,10 @@ def next_step(record: RunRecord) -> str:
     if record.state == "Running":
         return f"plumbline status {record.run}   (it is still running; plumbline cancel {record.run} stops it)"
     if record.state == "Waiting":
-        return f"plumbline resume {record.run}   (when `ranks` are filled in, in {record.waiting['file']})"
+        file = record.waiting["file"]
+        return (
+            f"plumbline rank {record.run}, or plumbline resume {record.run}   (when `ranks` are filled in, in {file})"
+        )
     return f"plumbline rerun {record.run}   (goes on where it stopped)"
 
 

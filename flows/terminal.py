@@ -17,7 +17,8 @@ from flows.history import wait_until_recorded
 from flows.learned import print_learned
 from flows.show import show_number
 from flows.waiting import print_waiting
-from tasks.run import own_run
+from tasks.failures import BadConfig
+from tasks.run import RunRecord, own_run
 
 HEADLINES = {
     "world": ("stories", "documents", "instructions"),
@@ -79,7 +80,7 @@ class TerminalTable:
 
 def run_recipe(name: str, changes: list[str], config: AlignConfig, rerun_from: str | None, force: list[str]) -> None:
     """Run a recipe in this process and show it. A failure ends with what to do next."""
-    console = Console(highlight=False)
+    console, waiting = Console(highlight=False), False
     console.print(f"[bold]plumbline[/bold] {config.name}, seed {config.seed}; starting Prefect", soft_wrap=True)
     start_server()
     engine.watchers.append(TerminalTable())
@@ -89,7 +90,7 @@ def run_recipe(name: str, changes: list[str], config: AlignConfig, rerun_from: s
         )
     except Pause:
         print_waiting(console, {"recipe": name, "changes": changes, "rerun_from": rerun_from, "force": force})
-        return
+        waiting = True
     except BaseException as error:
         typed = sys.argv[1:2] in (["run"], ["rerun"])
         plain = ["run", name, *(word for change in changes for word in ("--set", change))]
@@ -102,5 +103,25 @@ def run_recipe(name: str, changes: list[str], config: AlignConfig, rerun_from: s
         engine.watchers.clear()
         record = own_run()
         wait_until_recorded(record.flow_run if record else None)
-    if record:
+    if record and waiting:
+        _wait_on_page(console, record)
+    elif record:
         print_learned(console, record)
+
+
+def _wait_on_page(console: Console, record: RunRecord) -> None:
+    """Serve the ranking page here until the run can go on, and go on; Ctrl-C, or a taken port, and it only waits."""
+    from flows.rank_page import open_page, until_enough
+    from flows.resume import go_on
+
+    if not record.waiting or not record.config["rank"]["people"]["page"]["serve"]:
+        return
+    try:
+        opened = open_page(record, [], None, None)
+        file = until_enough(opened)
+    except BadConfig as problem:
+        console.print(f"the page is not served: {problem}", markup=False, soft_wrap=True)
+        console.print(f"next: plumbline rank {record.run}", markup=False, soft_wrap=True)
+        return
+    if file is not None:
+        go_on(record, opened.desk, file)

@@ -1,4 +1,4 @@
-"""`plumbline up`: a local Prefect server, the deployments, and a worker, until Ctrl-C."""
+"""`plumbline up`: a local Prefect server, the deployments, a worker, and the ranking pages, until Ctrl-C."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ from tasks.run import home
 HOST = "127.0.0.1"
 START = 240.0  # seconds that a loaded machine may need until its server answers
 LOOK = 0.3  # seconds
+PAGES = "from flows.cli import main; main(['rank', '--all'])"
 SETTINGS = {
     "PREFECT_WORKER_QUERY_SECONDS": "2",  # what is started in the UI runs at once
     "PREFECT_WORKER_ENABLE_CANCELLATION": "true",  # also of runs that have not begun
@@ -34,17 +35,20 @@ def up(port: int) -> None:
     worker = Kept(
         "worker", _prefect("worker", "start", "--pool", "plumbline", "--name", "local"), environment, folder, 30
     )
-    with _until_stopped():
+    pages = Kept("pages", [sys.executable, "-c", PAGES], environment, folder, 10)
+    with until_stopped():
         try:
             _start(server, worker, url)
+            pages.start()
             while True:
-                for kept in (server, worker):
+                for kept in (server, worker, pages):
                     if said := kept.look():
                         print(said, flush=True)
                 time.sleep(LOOK)
         except KeyboardInterrupt:
             print("\nending; runs stop at a checkpoint and go on when it is up again", flush=True)
         finally:
+            pages.stop()
             worker.stop()
             server.stop()
     print(f"next: plumbline up --port {port}")
@@ -119,7 +123,7 @@ def _wait_for(server: Kept, url: str) -> None:
 
 
 @contextmanager
-def _until_stopped() -> Iterator[None]:
+def until_stopped() -> Iterator[None]:
     """SIGTERM and a closed terminal end it as Ctrl-C does; shells start what is in the background without Ctrl-C."""
     signs = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(sign, signal.default_int_handler) for sign in signs]

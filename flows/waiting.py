@@ -30,7 +30,7 @@ from flows.judge_key import lend_key
 from tasks.artifacts.ref import ArtifactRef
 from tasks.failures import BadData
 from tasks.rank.desk import Desk, open_desk, with_rankings
-from tasks.rank.page.links import page_address
+from tasks.rank.page.links import asked_links
 from tasks.run import Run, own_run
 
 KEY = "rankings"  # of a suspension; every refused answer leads to another: rankings-1, rankings-2, …
@@ -135,12 +135,27 @@ def print_waiting(console: Console, again: dict[str, Any]) -> None:
     record.save()
     console.print("\n[bold]Waiting for rankings[/bold]")
     for line in (
-        f"on a page: plumbline rank {record.run}, then open {page_address()} by the link that it prints",
+        f"on a page: plumbline rank {record.run} prints a link for each annotator",
         f"or fill in `ranks` in {record.waiting['file']}",
         "one whole number a candidate: 1 is the best, equal numbers are ties",
     ):
         console.print(f"  {line}", soft_wrap=True, markup=False)
-    console.print(f"\nnext: plumbline rank {record.run}, or plumbline resume {record.run}", soft_wrap=True)
+    console.print(f"\nnext: plumbline rank {record.run}, or plumbline resume {record.run}\n", soft_wrap=True)
+
+
+def _page(run: Run, desk: Desk) -> list[str]:
+    """Markdown: where the page is, or how it is started."""
+    if not desk.asked.page.serve:
+        return [
+            f"**On a page:** `plumbline rank {run.record.run} --annotator NAME …` prints a link for each annotator."
+        ]
+    links = asked_links(desk.folder, desk.asked)
+    return [
+        "**On a page**, one link an annotator (`plumbline up` serves it, or `plumbline rank --all`):",
+        "",
+        *(f"- {name}: {link}" for name, link in links.items()),
+        "",
+    ]
 
 
 def describe(run: Run, desk: Desk, refused: str) -> str:
@@ -156,8 +171,8 @@ def describe(run: Run, desk: Desk, refused: str) -> str:
             *lines,
             f"**The run waits for rankings by people:** {desk.progress()}. {limit}",
             "",
-            f"**On a page:** `plumbline rank {run.record.run} --annotator NAME …` serves {page_address()} and prints a "
-            "link for each annotator. When enough is in, the run goes on by itself.",
+            *_page(run, desk),
+            "When enough is in, the run goes on by itself.",
             "",
             "**In a file:**",
             "",

@@ -10,6 +10,7 @@ marker. For text without markers the ids equal those of the template in the toke
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -59,6 +60,21 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise BadData("the tokenizer names no pad token or no end token: make it with the tokenizer stage")
     tokenizer.model_max_length = int(1e30)  # lengths are checked by the stages, which name the setting
     return tokenizer
+
+
+def add_chat(tokenizer: PreTrainedTokenizerBase, more: Sequence[str] = ()) -> None:
+    """Give a tokenizer made elsewhere our chat template, and the tokens that it lacks; ``more`` are added too."""
+    pad, end_of_text, *chat = SPECIAL_TOKENS
+    known = tokenizer.get_vocab()
+    missing = [token for token in chat if token not in known]
+    missing += [token for token in more if token not in [*missing, *tokenizer.all_special_tokens]]
+    if missing:
+        tokenizer.add_special_tokens({"additional_special_tokens": missing}, replace_extra_special_tokens=False)
+    if tokenizer.eos_token is None:
+        tokenizer.add_special_tokens({"eos_token": end_of_text})
+    if tokenizer.pad_token is None:
+        tokenizer.add_special_tokens({"pad_token": pad})
+    tokenizer.chat_template = CHAT_TEMPLATE
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

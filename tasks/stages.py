@@ -94,7 +94,7 @@ def rank(config: RankConfig, inputs: Inputs, out: Path, live: Live) -> Metrics:
 
 
 @stage(
-    version=2,  # the scale of the match readout stands in config.json
+    version=3,  # adapters with heads of their own, constants of every member, judgement.json
     makes="reward",
     needs={"base": "pretrain", "finetuned": "finetune", "rankings": "rank"},
     accelerate=True,

@@ -120,23 +120,13 @@ def _train(config: TokenizerConfig, corpus: Path, live: Live) -> "PreTrainedToke
 def _take_over(base: str, more: list[str], live: Live) -> "PreTrainedTokenizerBase":
     """The base's tokenizer with our chat template; tokens are added only where it lacks them."""
     from tasks.base_model import resolve_base
-    from tasks.chat import CHAT_TEMPLATE, SPECIAL_TOKENS
+    from tasks.chat import add_chat
 
     tokenizer = resolve_base(base).load_tokenizer()
-    pad, end_of_text, *chat = SPECIAL_TOKENS
     before = len(tokenizer)
-    known = tokenizer.get_vocab()
-    missing = [token for token in chat if token not in known]
-    missing += [token for token in more if token not in [*missing, *tokenizer.all_special_tokens]]
-    if missing:
-        tokenizer.add_special_tokens({"additional_special_tokens": missing}, replace_extra_special_tokens=False)
-    if tokenizer.eos_token is None:
-        tokenizer.add_special_tokens({"eos_token": end_of_text})
-    if tokenizer.pad_token is None:
-        tokenizer.add_special_tokens({"pad_token": pad})
+    add_chat(tokenizer, more)
     if len(tokenizer) > before:
         live.say(f"{len(tokenizer) - before} special tokens added to the {before} of {base}")
-    tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
 

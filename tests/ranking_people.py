@@ -19,6 +19,12 @@ class Person:
 
     client: httpx.Client
 
+    @classmethod
+    def by_link(cls, link: str) -> "Person":
+        """Somebody who was sent this link."""
+        base, _, token = link.partition("/in/")
+        return cls(httpx.Client(base_url=base, timeout=60)).enter(token)
+
     def enter(self, token: str) -> "Person":
         assert self.client.get(f"/in/{token}").status_code == 200
         return self

@@ -1,5 +1,9 @@
-"""The ranking page of a sheet, without a run: ``python ranking_server.py SHEET PORT NAMES OVERLAP``, or in-process."""
+"""The ranking page of a sheet, without a run: ``python ranking_server.py SHEET PORT NAMES OVERLAP``, or in-process.
 
+With ``again`` as the last word, it serves again at once when it is killed.
+"""
+
+import asyncio
 import os
 import signal
 import socket
@@ -11,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import uvicorn
 
 from tasks.rank.page.app import Page
 from tasks.rank.page.book import Book
@@ -42,11 +47,12 @@ def served(sheet: Path, port: int, names: list[str], overlap: int = 1) -> Iterat
         process.wait(timeout=60)
 
 
-def wait_until_it_answers(port: int, seconds: float = 120) -> None:
+def wait_until_it_answers(port: int, desk: str = "", seconds: float = 120) -> None:
+    address = f"http://127.0.0.1:{port}{'/' if desk else ''}{desk}/healthy"
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/healthy", timeout=5).status_code == 200:
+            if httpx.get(address, timeout=5).status_code == 200:
                 return
         except httpx.HTTPError:
             time.sleep(0.05)
@@ -59,11 +65,18 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def keep() -> None:
+    """Serve in a child; after its death in another, which costs a fork and no imports. Prints their process numbers."""
+    while True:
+        child = os.fork()
+        if not child:
+            main()
+            os._exit(0)
+        print(child, flush=True)
+        os.waitpid(child, 0)
+
+
 def main() -> None:
-    import asyncio
-
-    import uvicorn
-
     sheet, port, names, overlap = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split(","), int(sys.argv[4])
 
     async def serve() -> None:
@@ -76,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    keep() if sys.argv[5:] == ["again"] else main()

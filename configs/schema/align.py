@@ -101,7 +101,7 @@ def _contradictions(config: AlignConfig) -> list[str]:
         problems.append("pretrain.steps=0 without pretrain.base: an untrained model; set steps or base")
     if pre.base is None and config.finetune.max_length > pre.context:
         problems.append(f"finetune.max_length={config.finetune.max_length} exceeds pretrain.context={pre.context}")
-    if pre.base is None and config.reward.max_length > pre.context:
+    if pre.base is None and config.reward.base is None and config.reward.max_length > pre.context:
         problems.append(f"reward.max_length={config.reward.max_length} exceeds pretrain.context={pre.context}")
     if pre.base is None and ppo.max_prompt_tokens + ppo.max_new_tokens > pre.context:
         problems.append(

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
+from configs.schema.guard import GuardConfig
 from configs.schema.launch import LaunchConfig
 from configs.schema.ppo_parts import (
     AdamConfig,
@@ -16,6 +17,7 @@ from configs.schema.ppo_parts import (
 )
 from configs.schema.ppo_presets import PRESETS, fill
 from configs.schema.ppo_trl import from_trl
+from configs.schema.rollout import CurriculumConfig, RolloutConfig, TableConfig
 from configs.schema.sources import PromptSource
 from configs.schema.strict import Strict, setting
 from configs.schema.training import CheckpointConfig, LoraSettings
@@ -82,6 +84,10 @@ class PPOConfig(Strict):
     ptx: PtxConfig = setting(PtxConfig(), "Pretraining gradient (PPO-ptx).")
     rubric: Literal["world", "none"] = setting("none", "Hidden rubric to report beside the reward; never trained on.")
     heldout_samples: int = setting(2, "Sampled answers a held-out prompt.", unit="answers", ge=1)
+    rollout: RolloutConfig = setting(RolloutConfig(), "The engine that samples answers.")
+    curriculum: CurriculumConfig = setting(CurriculumConfig(), "Order and repeats of prompts.")
+    table: TableConfig = setting(TableConfig(), "Sampled answers that the artifact keeps.")
+    guard: GuardConfig = setting(GuardConfig(), "What is watched for over-optimisation.")
     checkpoint: CheckpointConfig = setting(CheckpointConfig(every=5), "Checkpoints, in iterations.")
     checkpoint_steps: int | None = setting(
         None, "Also inside an update, after so many of its optimiser steps.", unit="steps", keyed=False, ge=1
@@ -125,6 +131,12 @@ class PPOConfig(Strict):
                 f"ppo.critic.warmup={self.critic.warmup} leaves no iteration for the policy: lower it, or raise "
                 f"ppo.iterations={self.iterations}"
             )
+        if self.batch % self.curriculum.answers:
+            raise ValueError(
+                f"ppo.batch={self.batch} is no multiple of ppo.curriculum.answers={self.curriculum.answers}: change one"
+            )
+        if self.guard.select == "best" and self.ema.release == "ema":
+            raise ValueError("ppo.guard.select=best with ppo.ema.release=ema: both name what is released; change one")
         if sum(part.model is not None for part in self.rewards) > 1:
             raise ValueError("ppo.rewards names the reward model twice: give it once, with the sum of the weights")
         return self

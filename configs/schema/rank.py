@@ -1,6 +1,8 @@
 """Rank stage: rankings of K answers a prompt, from data sets, programs and people, split by prompt."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import field_validator, model_validator
 
 from configs.schema.judge import JudgeConfig
 from configs.schema.launch import LaunchConfig
@@ -8,6 +10,26 @@ from configs.schema.sources import RankingSource
 from configs.schema.strict import Strict, setting
 
 Ranker = Literal["rubric", "shortest", "people", "judge"]
+PORT = 4300  # of the ranking page
+LONGEST = 80  # characters of an annotator's name
+
+
+class PageConfig(Strict):
+    """The page on which people rank. Nothing of it is in the key."""
+
+    serve: bool = setting(True, "Serve the page while the run waits.", keyed=False)
+    port: int = setting(PORT, "Port of the page on 127.0.0.1.", keyed=False, ge=1, le=65535)
+    annotators: list[str] = setting(
+        [], "Who ranks, a link for each; annotator-1 and so on, as many as overlap says, when empty.", keyed=False
+    )
+
+    @field_validator("annotators")
+    @classmethod
+    def _names(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if not name.strip() or len(name) > LONGEST or not name.isprintable() or names.count(name) > 1:
+                raise ValueError(f"{name!r}: different names of 1 to {LONGEST} printable characters")
+        return names
 
 
 class PeopleConfig(Strict):
@@ -34,6 +56,20 @@ class PeopleConfig(Strict):
     path: str | None = setting(
         None, "Candidates with their ranks filled in; when empty, the run asks for them.", unit="path", keyed=False
     )
+    page: PageConfig = setting(PageConfig(), "The page on which they rank.", keyed=False)
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if len(self.who) < self.overlap:
+            raise ValueError(
+                f"overlap={self.overlap}, but page.annotators names {len(self.who)}: lower one or name more"
+            )
+        return self
+
+    @property
+    def who(self) -> list[str]:
+        """The annotators, named or not."""
+        return self.page.annotators or [f"annotator-{number + 1}" for number in range(self.overlap)]
 
 
 class RankConfig(Strict):

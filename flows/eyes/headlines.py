@@ -54,9 +54,15 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
 }
 
 
+GUARD = {"ok": "🟢 ok", "warn": "🟠 warn", "stop": "🔴 stop"}
+
+
 def headline(stage: str, metrics: Mapping[str, Any]) -> str:
     """The figures of a stage that were measured, "" when there are none."""
-    return ", ".join(_text(figure, metrics) for figure in FIGURES.get(stage, ()) if _there(figure, metrics))
+    found = [_text(figure, metrics) for figure in FIGURES.get(stage, ()) if _there(figure, metrics)]
+    if (guard := GUARD.get(str(metrics.get("guard")))) is not None:
+        found.append(f"guard {guard}")
+    return ", ".join(found)
 
 
 def _there(figure: Figure, metrics: Mapping[str, Any]) -> bool:

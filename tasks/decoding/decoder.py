@@ -4,7 +4,7 @@ Shapes: B rows of the batch, P tokens of the longest prompt (padded at the left)
 V vocabulary, L columns of the cache.
 """
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -92,8 +92,9 @@ class RoomyCache:
     def __init__(self, start: Prefilled, room: int) -> None:
         self.at = start.mask_BP.shape[1]
         self.position_A = start.position_B
-        self.keys, self.values = [], []
-        for layer in start.cache.layers:
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+        for layer in cast(list[Any], start.cache.layers):
             for into, given in ((self.keys, layer.keys), (self.values, layer.values)):
                 _, heads, width, size = given.shape
                 whole = given.new_empty(len(start.row_B), heads, width + room, size)

@@ -21,7 +21,7 @@ class LlamaDecoder:
     @staticmethod
     def fits(model: PreTrainedModel) -> bool:
         """Exactly this class: a subclass or a relative may compute something else."""
-        return type(model) is LlamaForCausalLM and model.config.rope_parameters["rope_type"] in ROPES
+        return type(model) is LlamaForCausalLM and cast(Any, model.config).rope_parameters["rope_type"] in ROPES
 
     def __init__(self, model: PreTrainedModel, start: Prefilled, room: int) -> None:
         self.model = cast(Any, model)

@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,17 @@ from tasks.scoring import encode_answer, load_reward, reward_scores
 class Judge:
     """The reward model with its own tokenizer and template."""
 
-    def __init__(self, folder: Path, max_length: int, device: torch.device) -> None:
-        self.model = load_reward(folder).to(device)  # type: ignore[arg-type]  # `to` is decorated without types
+    def __init__(self, folders: Mapping[str, Path], device: torch.device) -> None:
+        """``folders``: of ``reward``, and of ``base`` and ``finetuned``, which it may be an adapter of."""
+        folder = folders["reward"]
+        self.model = load_reward(folder, base=folders.get("base"), finetuned=folders.get("finetuned")).to(device)
         self.tokenizer = load_tokenizer(folder)
-        self.max_length = max_length
 
     def scores(self, prompts: Sequence[str], answers: Sequence[str]) -> list[float]:
-        """Reward of each answer; a conversation longer than max_length is cut at the left."""
+        """Reward of each answer; a conversation longer than in its training is cut at the left."""
         pairs = zip(prompts, answers, strict=True)
-        rows = [encode_answer(self.tokenizer, user(prompt), answer, self.max_length) for prompt, answer in pairs]
+        limit = self.model.max_length
+        rows = [encode_answer(self.tokenizer, user(prompt), answer, limit) for prompt, answer in pairs]
         values: list[float] = reward_scores(self.model, rows, int(self.tokenizer.pad_token_id)).tolist()
         return values
 

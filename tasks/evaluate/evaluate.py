@@ -37,7 +37,7 @@ def evaluate(config: EvaluateConfig, inputs: Inputs, out: Path, live: Live) -> d
     tokenizer = load_tokenizer(folders["finetuned"])
     pad_id = int(tokenizer.pad_token_id)
     text = heldout_text(config, tokenizer, folders["corpus"])
-    judge = Judge(folders["reward"], config.max_length, device())
+    judge = Judge(folders, device())
     answers: dict[str, list[dict[str, Any]]] = {}
     found: dict[str, dict[str, float]] = {}
     for number, name in enumerate(MODELS):

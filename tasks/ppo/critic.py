@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from configs.schema.training import LoraSettings
 from tasks.ppo.rollout import Answers, hidden_states
-from tasks.ppo.trunk import Trunk
+from tasks.trunk import Trunk
 
 CRITIC = "critic"  # name of the critic's adapter
 
@@ -74,10 +74,13 @@ class AdapterCritic:
 
     needs_features = False
 
-    def __init__(self, trunk: Trunk, lora: LoraSettings, seed: int, head: nn.Linear | None = None) -> None:
-        """``head``: where the value head starts, the reward model's; at zero without one."""
+    def __init__(
+        self, trunk: Trunk, lora: LoraSettings, seed: int, head: nn.Linear | None = None, copy_of: str | None = None
+    ) -> None:
+        """``head``: where the value head starts, the reward model's; at zero without one. ``copy_of``: an adapter on
+        the trunk that this one starts as a copy of; its rank and layers replace ``lora``."""
         self.trunk = trunk
-        self._adapter = trunk.add(CRITIC, lora, seed)
+        self._adapter = trunk.add(CRITIC, lora, seed) if copy_of is None else trunk.copy(copy_of, CRITIC)
         self.head = nn.Linear(trunk.start.config.hidden_size, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

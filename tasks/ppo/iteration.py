@@ -1,27 +1,30 @@
 """One iteration of PPO: answer, score, penalise, estimate advantages, update."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from configs.schema.ppo import PPOConfig
 from tasks.chat import decode_answer, end_ids
+from tasks.engines.engine import Engine, Sampling
+from tasks.engines.native import NativeEngine
 from tasks.ppo.advantages import explained_variance, gae, moments, whiten
+from tasks.ppo.curriculum import draw_prompts, used_up
 from tasks.ppo.experience import Experience, Round
 from tasks.ppo.learner import Learner
 from tasks.ppo.penalties import RewardScale, kl_tokens, token_rewards
 from tasks.ppo.processes import Processes
 from tasks.ppo.ptx import Texts
 from tasks.ppo.rollout import Answers, chunks, lay_out, read_all
+from tasks.ppo.signals import repeated_share
+from tasks.ppo.table import Table
 from tasks.ppo.update import finished, step, summary
 from tasks.prompt_sets import Prompt
-from tasks.randomness import draw, generator
+from tasks.randomness import generator
 from tasks.rewards import Rewards
-from tasks.sampling import generate
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Roles:
     rewards: Rewards
     texts: Texts | None = None  # of the pretraining gradient
     ends: list[int] | None = None  # ids that end an answer; those of the tokenizer when empty
+    engine: Engine = field(default_factory=NativeEngine)
+    table: Table | None = None  # of sampled answers
 
 
 @dataclass(frozen=True)
@@ -65,18 +70,24 @@ class Scored:
 
 
 def iterate(roles: Roles, learner: Learner, after_step: Callable[[], None] | None = None) -> dict[str, float] | None:
-    """One round; returns its row of the curve, or None when the KL limit stops the run before the update.
+    """One round; returns its row of the curve, or None when the KL limit, or the end of the prompts, stops
+    the run before the update.
 
     ``after_step`` is called between two optimiser steps, where the learner can be saved. A learner that was saved there
     goes on with the update that it was in.
     """
     config, processes = roles.config, roles.processes
     if learner.round is None:
+        learner.stopped = used_up(config, len(roles.prompts), learner.cursor)
+        if learner.stopped:
+            return None
         rollout = roll_out(roles, learner)
         if over_limit(config, learner, rollout, processes):
             return None
         scored = score(roles, learner, rollout)
         learner.round = estimate(config, learner, rollout, scored, processes)
+        if roles.table is not None:
+            roles.table(learner.iteration + 1, rollout, scored, learner.round)
     while not finished(config, learner.round):
         step(config, learner, learner.round, config.batch, processes, roles.texts)
         if after_step is not None and not finished(config, learner.round):
@@ -91,16 +102,11 @@ def sample(
     config, tokenizer = roles.config, roles.tokenizer
     ends, pad_id = roles.ends or end_ids(tokenizer), int(tokenizer.pad_token_id)
     ids: list[list[int]] = []
+    roles.engine.sync(learner.policy)
+    roles.processes.wait()  # one process may sync for all
     if prompts:
-        ids = generate(
-            cast(PreTrainedModel, learner.policy.merged),
-            [prompt.ids for prompt in prompts],
-            max_new_tokens=config.max_new_tokens,
-            temperature=config.temperature,
-            end_ids=ends,
-            pad_id=pad_id,
-            generator=rng,
-        )
+        sampling = Sampling(config.max_new_tokens, config.temperature, ends, pad_id)
+        ids = [answer.ids for answer in roles.engine.generate([prompt.ids for prompt in prompts], sampling, rng)]
     device = roles.processes.device
     ended_B = torch.tensor([bool(answer) and answer[-1] in ends for answer in ids], dtype=torch.bool, device=device)
     answers = lay_out([prompt.ids for prompt in prompts], ids, pad_id, device)
@@ -123,7 +129,7 @@ def roll_out(roles: Roles, learner: Learner) -> Rollout:
     """
     config, processes = roles.config, roles.processes
     assert config.seed is not None
-    chosen = draw(len(roles.prompts), learner.cursor, config.batch, config.seed)
+    chosen = draw_prompts(config, roles.prompts, learner.cursor)
     rows = processes.share(config.batch)
     prompts = [roles.prompts[chosen[row]] for row in rows]
     rng = generator(config.seed, "rollout", learner.iteration, processes.rank, device=processes.device)
@@ -214,6 +220,7 @@ def estimate(config: PPOConfig, learner: Learner, rollout: Rollout, scored: Scor
         "explained_variance": explained,
         "length": _mean_answer(rollout.answers.length_B, processes),
         "ended": _mean_answer(rollout.ended_B, processes),
+        "repetition": _mean_answer(_repeated(rollout.answers), processes),
     }
     return Round(experience, figures)
 
@@ -244,6 +251,7 @@ def finish(config: PPOConfig, learner: Learner, done: Round) -> dict[str, float]
         "explained_variance": figures["explained_variance"],
         "length": figures["length"],
         "ended": figures["ended"],
+        "repetition": figures["repetition"],
         "ratio": learned["ratio"],
         "ratio_variance": learned["ratio_variance"],
         "skipped": learned["skipped"],
@@ -254,6 +262,13 @@ def finish(config: PPOConfig, learner: Learner, done: Round) -> dict[str, float]
         "value_lr": learner.critic_optimizer.param_groups[0]["lr"],
     }
     return {name: value if name in ("step", "lr", "value_lr") else round(value, 6) for name, value in row.items()}
+
+
+def _repeated(answers: Answers) -> Tensor:
+    """Share of repeated n-grams of each answer, [B]."""
+    first, ids, lengths = answers.prompt_width, answers.ids_BL.tolist(), answers.length_B.tolist()
+    shares = [repeated_share(row[first : first + length]) for row, length in zip(ids, lengths, strict=True)]
+    return torch.tensor(shares, device=answers.ids_BL.device)
 
 
 def _mean_answer(value_B: Tensor, processes: Processes) -> float:

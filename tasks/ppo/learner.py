@@ -2,10 +2,10 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from configs.schema.ppo import PPOConfig
 from tasks.checkpoint import (
@@ -16,14 +16,18 @@ from tasks.checkpoint import (
     rng_tensors,
     save_checkpoint,
 )
+from tasks.failures import BadConfig
 from tasks.ppo.critic import AdapterCritic, AnyCritic, Critic
 from tasks.ppo.ema import Average
 from tasks.ppo.experience import Experience, Round
+from tasks.ppo.guard import Guard
 from tasks.ppo.penalties import KlController, RewardScale
 from tasks.ppo.policy import AnyPolicy, Policy, WholePolicy, load_parameters
 from tasks.ppo.processes import Processes
 from tasks.ppo.rates import adamw
 from tasks.randomness import generator
+from tasks.reward_model import RewardModel
+from tasks.trunk import Trunk
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Learner:
     stopped: str = ""
     curve: list[dict[str, Any]] = field(default_factory=list)
     start: dict[str, Any] | None = None
+    guard: Guard | None = None
 
     @classmethod
     def create(cls, config: PPOConfig, model: PreTrainedModel, device: torch.device | str = "cpu") -> "Learner":
@@ -87,7 +92,10 @@ class Learner:
             "round": None,
             "curve": self.curve,
             "start": self.start,
+            "guard": None if self.guard is None else self.guard.values(),
         }
+        if self.guard is not None:
+            tensors |= {f"guard.{name}": tensor for name, tensor in self.guard.kept.items()}
         number = self.iteration * (steps + 1)
         if self.round is not None:
             assert processes is not None
@@ -121,6 +129,9 @@ class Learner:
         self.iteration, self.cursor = values["iteration"], values["cursor"]
         self.text_cursor = values["text_cursor"]
         self.curve, self.start = values["curve"], values["start"]
+        if self.guard is not None and values["guard"] is not None:
+            self.guard.restore(values["guard"], checkpoint.part("guard"))
+            self.stopped = self.guard.stopped
         if values["round"] is not None:
             assert processes is not None
             experience = Experience.of(checkpoint.part("round"), values["round"]["batch"], processes)
@@ -147,13 +158,36 @@ def make_policy(config: PPOConfig, model: PreTrainedModel, device: torch.device 
     return Policy(model, config.lora, _number(config.seed, "adapter"), config.merge_for_sampling)
 
 
-def make_critic(config: PPOConfig, policy: AnyPolicy) -> AnyCritic:
-    """A fresh critic that reads the policy's start model, or has an adapter on it."""
+def make_critic(
+    config: PPOConfig,
+    policy: AnyPolicy,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    reward: RewardModel | None = None,
+) -> AnyCritic:
+    """A fresh critic that reads the policy's start model, or has an adapter on it or on the reward model.
+
+    Started from a reward model that is an adapter on the same base, it is a copy of that adapter. Raises BadConfig
+    when it shall start from a reward model that reads other tokens than the policy writes.
+    """
     assert config.seed is not None
     start, seed = policy.trunk.start, _number(config.seed, "critic")
-    if config.critic.kind == "adapter":
+    if config.critic.kind == "head":
+        return Critic(start.config.hidden_size, seed).to(start.device)
+    if config.critic.start == "finetuned":
         return AdapterCritic(policy.trunk, config.critic.lora, seed)
-    return Critic(start.config.hidden_size, seed).to(start.device)
+    if reward is None or tokenizer is None:
+        raise BadConfig("ppo.critic.start=reward without a reward model; set ppo.critic.start=finetuned")
+    if reward.tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise BadConfig(
+            "ppo.critic.start=reward: the reward model has another tokenizer than the policy, whose tokens the critic "
+            "has to read; set ppo.critic.start=finetuned"
+        )
+    if reward.trunk is not None:
+        return AdapterCritic(policy.trunk, config.critic.lora, seed, reward.value_head(), copy_of=reward.adapters[0])
+    trunk = Trunk(cast(PreTrainedModel, reward.body))
+    critic = AdapterCritic(trunk, config.critic.lora, seed, reward.value_head())
+    reward.around = lambda: trunk.use(None)
+    return critic
 
 
 def _number(seed: int, name: str) -> int:

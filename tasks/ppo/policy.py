@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from configs.schema.training import LoraSettings
 from tasks.adapter import ADAPTER, save_adapter
-from tasks.ppo.trunk import Model, Trunk
+from tasks.trunk import Model, Trunk
 
 
 class AnyPolicy(Protocol):

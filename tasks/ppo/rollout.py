@@ -95,18 +95,31 @@ def read(
         use_cache=False,
     )
     # the last column scores a token after the answer
-    logit_BTV = output.logits[:, -(answers.width + 1) : -1].float() / temperature
-    norm_BT = logit_BTV.logsumexp(-1)
-    token_BT1 = answers.ids_BL[:, answers.prompt_width :, None]
-    mask_BT = answers.mask_BT
-    zero = torch.zeros((), device=norm_BT.device)
-    logp_BT = torch.where(mask_BT, logit_BTV.gather(-1, token_BT1).squeeze(-1) - norm_BT, zero)
-    entropy_BT = None
-    if entropy:
-        expected_BT = ((logit_BTV - norm_BT[..., None]).exp() * logit_BTV).sum(-1)
-        entropy_BT = torch.where(mask_BT, (norm_BT - expected_BT).clamp(min=0), zero)
+    logit_BTV = output.logits[:, -(answers.width + 1) : -1].float()
+    token_BT, mask_BT = answers.ids_BL[:, answers.prompt_width :], answers.mask_BT
+    if torch.is_grad_enabled() or not len(token_BT):
+        parts = [token_figures(logit_BTV, token_BT, temperature, entropy)]
+    else:  # row by row: several copies of a whole batch of logits would be the peak of PPO's memory
+        parts = [
+            token_figures(logit_BTV[i, None], token_BT[i, None], temperature, entropy) for i in range(len(token_BT))
+        ]
+    zero = torch.zeros((), device=logit_BTV.device)
+    logp_BT = torch.where(mask_BT, torch.cat([logp for logp, _ in parts]), zero)
+    entropy_BT = torch.where(mask_BT, torch.cat([spread for _, spread in parts]), zero) if entropy else None
     feature_BTH = output.hidden_states[-1][:, answers.prompt_width - 1 : -1] if features else None
     return Reading(logp_BT, entropy_BT, feature_BTH)
+
+
+def token_figures(logit_BTV: Tensor, token_BT: Tensor, temperature: float, entropy: bool) -> tuple[Tensor, Tensor]:
+    """logp_BT of the tokens and, with ``entropy``, entropy_BT under softmax(logits / temperature), in nats."""
+    if temperature != 1:
+        logit_BTV = logit_BTV / temperature
+    norm_BT = logit_BTV.logsumexp(-1)
+    logp_BT = logit_BTV.gather(-1, token_BT[..., None]).squeeze(-1) - norm_BT
+    if not entropy:
+        return logp_BT, torch.zeros_like(norm_BT)
+    expected_BT = ((logit_BTV - norm_BT[..., None]).exp() * logit_BTV).sum(-1)
+    return logp_BT, (norm_BT - expected_BT).clamp(min=0)
 
 
 def hidden_states(model: nn.Module, answers: Answers) -> Tensor:

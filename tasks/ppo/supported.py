@@ -1,5 +1,7 @@
 """Ways to start accelerate under which PPO would not compute what it says: refused, with what to set."""
 
+import os
+
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
@@ -17,9 +19,11 @@ WHOLE_WEIGHTS = (
 def check_supported(accelerator: Accelerator) -> None:
     """Raises BadConfig unless every process holds whole float32 weights and steps when it is told."""
     kind = accelerator.distributed_type
-    if kind not in WHOLE_WEIGHTS:
+    # on CPUs accelerate lets FSDP settings pass and does not shard: what was asked for would silently not happen
+    asked = "FSDP" if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true" else kind.value
+    if kind not in WHOLE_WEIGHTS or asked == "FSDP":
         raise BadConfig(
-            f"ppo under accelerate's distributed_type={kind.value}: adapters take turns on one frozen model and "
+            f"ppo under accelerate's distributed_type={asked}: adapters take turns on one frozen model and "
             "answers are sampled from it token by token, which needs whole weights in every process; set "
             "ppo.launch.processes (or an accelerate_config of type MULTI_GPU, see configs/launch/ddp.yaml), and for a "
             "model that does not fit keep ppo.method=lora and set ppo.merge_for_sampling=false"

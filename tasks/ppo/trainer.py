@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from configs.schema.ppo import PPOConfig
 from tasks.chat import end_ids
 from tasks.checkpoint import StopRequest
+from tasks.engines.choose import make_engine
 from tasks.failures import BadConfig, LostWorker
 from tasks.heldout import Measurement
 from tasks.models import switch_off_dropout
@@ -68,21 +69,24 @@ class Training:
             self.learner.restore(self.checkpoints, self.roles.processes)
 
     def run(self) -> None:
-        """Iterate to the end or to the KL limit, which ``learner.stopped`` then names.
+        """Iterate to the end, to the KL limit or until the guard stops the run, which ``learner.stopped`` then names.
 
         Checkpoints after every so many iterations, at the end, when asked to stop, and where ``checkpoint_steps`` says
         so, inside an update. Raises LostWorker when it was asked to stop.
         """
         config, learner = self.roles.config, self.learner
         with StopRequest() as stop:
-            while learner.iteration < config.iterations:
+            while learner.iteration < config.iterations and not learner.stopped:
                 began = time.monotonic()
                 row = iterate(self.roles, learner, lambda: self._after_step(stop))
                 if row is None:
                     return
                 learner.curve.append(row)
+                if learner.guard is not None:
+                    learner.guard.after(row)
+                    learner.stopped = learner.guard.stopped
                 stopping, last = stop.agreed(), learner.iteration == config.iterations
-                if stopping or last or learner.iteration % config.checkpoint.every == 0:
+                if stopping or last or learner.stopped or learner.iteration % config.checkpoint.every == 0:
                     self._save()
                 if stopping:
                     raise LostWorker(f"ppo was asked to stop; iteration {learner.iteration} is saved")
@@ -150,7 +154,10 @@ class PPOTrainer:
         )
         self.learner = Learner.create(self.config, start, processes.device)
         ends = end_tokens(self.processing_class, start)
-        self.roles = Roles(self.config, processes, self.processing_class, prompts, Rewards(terms), ends=ends)
+        engine = make_engine(self.config.rollout, self.config.lora.rank, processes.main)
+        self.roles = Roles(
+            self.config, processes, self.processing_class, prompts, Rewards(terms), ends=ends, engine=engine
+        )
         self._log = log or print_row
         checkpoints = None if output_dir is None else Path(output_dir) / "checkpoints"
         self.training = Training(self.roles, self.learner, checkpoints, self._on_row)

@@ -18,6 +18,8 @@ from tasks.report import tables
 from tasks.report.chart import Chart
 from tasks.report.corpus import corpus
 from tasks.report.curves import charts
+from tasks.report.guard import guarded
+from tasks.report.judgement import judgement
 from tasks.report.learned import learned, tiles, warnings
 from tasks.report.lineage import STAGE_OF, lineage
 from tasks.report.numbers import show, words
@@ -89,6 +91,8 @@ def _content(inputs: Inputs) -> dict[str, Any]:
         "trust": trust(read_object(folders["rankings"] / "trust.json") or {}) if "rankings" in folders else None,
         "trust_columns": ANNOTATOR_COLUMNS,
         "trainings": [_training(key, heading, folders[key]) for key, heading in TRAINED.items() if key in folders],
+        "judgement": judgement(folders.get("reward")),
+        "guard": guarded(folders["aligned"], metrics.get("aligned", {})) if "aligned" in folders else None,
         "bars": tables.bars(accuracies),
         "models": models,
         "measures": measures,

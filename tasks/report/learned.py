@@ -82,6 +82,8 @@ def warnings(metrics: Metrics) -> list[str]:
         found.append(f"Rankings: {who} to look at; the section Rankings says why.")
     if ppo.get("stopped"):
         found.append(f"PPO stopped early: {ppo['stopped']}")
+    if ppo.get("guard") in ("warn", "stop"):
+        found.append(f"PPO guard, {ppo['guard']} at iteration {ppo['guard_step']}: {ppo['guard_reason']}")
     accuracy, length = number(reward.get("pair_accuracy")), number(reward.get("length_baseline"))
     if accuracy is not None and length is not None and accuracy <= length:
         found.append(

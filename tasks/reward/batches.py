@@ -1,6 +1,8 @@
 """Ranked prompts as tensors: each candidate encoded once, a step's prompts padded together."""
 
+import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,61 +16,149 @@ from tasks.scoring import Conversation, encode_answer
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """The K conversations of one prompt, and the annotators' ranks."""
+    """The K conversations of one prompt, its rankings, and the weight of the prompt for each member of an ensemble."""
 
     rows: list[Conversation]
-    ranks: list[list[int]]
+    rankings: list[Ranking]
+    weights: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True)
+class Block:
+    """R rankings of like width; K candidates of the widest, unranked ones left out.
+
+    candidate_RK: row of the pass (0 for padding), ranks_RK (0 for padding), ratings_RK (not a number without),
+    weight_RM: what the ranking counts for each member; one prompt's rankings share the weight of the prompt.
+    """
+
+    candidate_RK: Tensor
+    ranks_RK: Tensor
+    ratings_RK: Tensor
+    weight_RM: Tensor
 
 
 @dataclass(frozen=True)
 class RankBatch:
-    """Prompts of one forward pass.
+    """Prompts of one forward pass: B candidates of all of them, each once, and their rankings in blocks.
 
-    B candidates of all prompts, R rankings of them, K candidates of the longest ranking.
-    ids_BT right padded, lengths_B, start_B first position of the answer; candidate_RK row of B (0 for padding),
-    ranks_RK (0 for padding); prompt_R.
+    ids_BT right padded, lengths_B, start_B first position of the answer. prompts: how many have a pair.
     """
 
     ids_BT: Tensor
     lengths_B: Tensor
     start_B: Tensor
-    candidate_RK: Tensor
-    ranks_RK: Tensor
-    prompt_R: Tensor
+    blocks: list[Block]
+    prompts: int
 
     def to(self, device: torch.device) -> "RankBatch":
-        return RankBatch(*(tensor.to(device) for tensor in self.__dict__.values()))
+        moved = [Block(*(tensor.to(device) for tensor in block.__dict__.values())) for block in self.blocks]
+        return RankBatch(
+            self.ids_BT.to(device), self.lengths_B.to(device), self.start_B.to(device), moved, self.prompts
+        )
 
 
 def encode_items(tokenizer: PreTrainedTokenizerBase, items: list[RankedPrompt], max_length: int) -> list[EncodedPrompt]:
     """Each candidate of each item as token ids."""
     return [
-        EncodedPrompt([encode_answer(tokenizer, item.prompt, text, max_length) for text in item.candidates], item.ranks)
+        EncodedPrompt(
+            [encode_answer(tokenizer, item.prompt, text, max_length) for text in item.candidates], item.rankings
+        )
         for item in items
     ]
 
 
+def has_pair(ranks: list[int]) -> bool:
+    """Whether two candidates have different ranks."""
+    return len({rank for rank in ranks if rank}) > 1
+
+
 def collate(prompts: list[EncodedPrompt], pad_id: int) -> RankBatch:
-    """One batch of the prompts given; at least one."""
+    """One batch of the prompts given; at least one. Rankings without a pair are left out: they have no loss."""
     ids_BT, mask_BT = pad_batch([row.ids for prompt in prompts for row in prompt.rows], pad_id)
-    widest = max(len(prompt.rows) for prompt in prompts)
-    candidates, ranks, owners, first = [], [], [], 0
-    for number, prompt in enumerate(prompts):
-        count = len(prompt.rows)
-        for ranking in prompt.ranks:
-            candidates.append([first + k if k < count else 0 for k in range(widest)])
-            ranks.append(ranking + [0] * (widest - count))
-            owners.append(number)
-        first += count
     start_B = torch.tensor([row.start for prompt in prompts for row in prompt.rows])
-    return RankBatch(
-        ids_BT,
-        mask_BT.sum(1),
-        start_B,
-        torch.tensor(candidates),
-        torch.tensor(ranks),
-        torch.tensor(owners),
+    placed: list[_Placed] = []
+    first = 0
+    for prompt in prompts:
+        useful = [ranking for ranking in prompt.rankings if has_pair(ranking.ranks)]
+        for ranking in useful:
+            placed.append(_place(ranking, first, [weight / len(useful) for weight in prompt.weights]))
+        first += len(prompt.rows)
+    counted = sum(any(has_pair(ranking.ranks) for ranking in prompt.rankings) for prompt in prompts)
+    return RankBatch(ids_BT, mask_BT.sum(1), start_B, [_block(group) for group in _by_width(placed)], counted)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """One ranking without the candidates that it does not rank; candidates are rows of the pass."""
+
+    candidates: list[int]
+    ranks: list[int]
+    ratings: list[float]
+    weights: list[float]
+
+
+def _place(ranking: Ranking, first: int, weights: list[float]) -> _Placed:
+    ranked = [number for number, rank in enumerate(ranking.ranks) if rank]
+    return _Placed(
+        [first + number for number in ranked],
+        [ranking.ranks[number] for number in ranked],
+        [ranking.ratings[number] if ranking.ratings else math.nan for number in ranked],
+        weights,
     )
+
+
+def _by_width(placed: list[_Placed]) -> Iterator[list[_Placed]]:
+    """Groups in which no ranking is less than half as wide as the widest. Fifty judgements of two answers beside one
+    ranking of 52 would otherwise be padded to 52 x 52 each.
+    """
+    left = placed
+    while left:
+        widest = max(len(one.ranks) for one in left)
+        yield [one for one in left if 2 * len(one.ranks) > widest]
+        left = [one for one in left if 2 * len(one.ranks) <= widest]
+
+
+def _block(group: list[_Placed]) -> Block:
+    widest = max(len(one.ranks) for one in group)
+    room = [widest - len(one.ranks) for one in group]
+    return Block(
+        torch.tensor([one.candidates + [0] * more for one, more in zip(group, room, strict=True)]),
+        torch.tensor([one.ranks + [0] * more for one, more in zip(group, room, strict=True)]),
+        torch.tensor([one.ratings + [math.nan] * more for one, more in zip(group, room, strict=True)]),
+        torch.tensor([one.weights for one in group]),
+    )
+
+
+def passes(prompts: list[EncodedPrompt], most: int) -> list[list[EncodedPrompt]]:
+    """The prompts of a step in groups of at most ``most`` candidates, in order; a prompt with more stands alone."""
+    groups: list[list[EncodedPrompt]] = []
+    rows = 0
+    for prompt in prompts:
+        if not groups or rows + len(prompt.rows) > most:
+            groups.append([])
+            rows = 0
+        groups[-1].append(prompt)
+        rows += len(prompt.rows)
+    return groups
+
+
+def bootstrap(prompts: list[EncodedPrompt], members: int, seed: int) -> list[EncodedPrompt]:
+    """For each member, how often each prompt comes when as many as there are get drawn with replacement (Efron 1979);
+    one member takes every prompt once.
+    """
+    if members == 1:
+        return prompts
+    counts = []
+    for member in range(members):
+        drawn = random.Random(f"{seed}:bootstrap {member}").choices(range(len(prompts)), k=len(prompts))
+        count = [0] * len(prompts)
+        for number in drawn:
+            count[number] += 1
+        counts.append(count)
+    return [
+        replace(prompt, weights=tuple(float(count[number]) for count in counts))
+        for number, prompt in enumerate(prompts)
+    ]
 
 
 def shuffled_ranks(items: list[RankedPrompt], seed: int) -> list[RankedPrompt]:

@@ -1,36 +1,69 @@
-"""What a reward model has learnt: accuracy on held-out pairs, and by attribute on minimal pairs."""
+"""What a reward model gives: scores of ranked prompts, accuracy on them, constants, minimal pairs by attribute."""
 
 import statistics
+from dataclasses import replace
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
+from configs.schema.reward import RewardConfig
 from tasks.chat import user
 from tasks.rankings import RankedPrompt, pair_accuracy
 from tasks.reward.batches import EncodedPrompt
-from tasks.scoring import encode_answer, reward_scores
+from tasks.reward.judgement import Scores
+from tasks.reward_network import AnyReward, Reading
+from tasks.scoring import Conversation, all_scores, encode_answer, reward_scores
 
 
-def score_prompts(model: PreTrainedModel, prompts: list[EncodedPrompt], pad_id: int) -> list[list[float]]:
+def score_members(model: AnyReward, prompts: list[EncodedPrompt], pad_id: int) -> Scores:
+    """Every member's scores of the candidates of each prompt."""
+    flat = iter(all_scores(model, [row for prompt in prompts for row in prompt.rows], pad_id).tolist())
+    return [[next(flat) for _ in prompt.rows] for prompt in prompts]
+
+
+def score_prompts(model: AnyReward, prompts: list[EncodedPrompt], pad_id: int) -> list[list[float]]:
     """Scores of the candidates of each prompt."""
     flat = iter(reward_scores(model, [row for prompt in prompts for row in prompt.rows], pad_id).tolist())
     return [[next(flat) for _ in prompt.rows] for prompt in prompts]
 
 
-def mean_score(model: PreTrainedModel, prompts: list[EncodedPrompt], pad_id: int, most: int = 256) -> float:
-    """Mean score of the candidates of the first ``most`` prompts; InstructGPT shifts its rewards likewise."""
-    return statistics.fmean(value for row in score_prompts(model, prompts[:most], pad_id) for value in row)
-
-
-def heldout_accuracy(
-    model: PreTrainedModel, items: list[RankedPrompt], prompts: list[EncodedPrompt], pad_id: int
-) -> float:
+def heldout_accuracy(model: AnyReward, items: list[RankedPrompt], prompts: list[EncodedPrompt], pad_id: int) -> float:
     """Pair accuracy on held-out prompts; ties are left out, equal scores count half."""
     return pair_accuracy(items, score_prompts(model, prompts, pad_id))[0]
 
 
+def normalised(config: RewardConfig, model: AnyReward, prompts: list[EncodedPrompt], pad_id: int) -> Reading:
+    """The model's reading with the mean and deviation of each member on the reference answers.
+
+    InstructGPT (Ouyang et al. 2022, section 3.5) shifts the reward so that demonstrations average 0: gaps alone are
+    learnt, and the level is open. A deviation of 0 scales nothing.
+    """
+    if config.normalise == "none":
+        return model.reading
+    rows = [row for prompt in prompts[: config.reference_prompts] for row in _references(config, prompt)]
+    members = list(zip(*all_scores(model, rows, pad_id).tolist(), strict=True))
+    mean = tuple(statistics.fmean(values) for values in members)
+    std = (1.0,) * len(members)
+    if config.normalise == "standard":
+        std = tuple(statistics.pstdev(values) or 1.0 for values in members)
+    return replace(
+        model.reading, normalise=config.normalise, reference=config.reference, mean=mean, std=std, count=len(rows)
+    )
+
+
+def _references(config: RewardConfig, prompt: EncodedPrompt) -> list[Conversation]:
+    """Candidates that an annotator put first, or all of them."""
+    if config.reference == "candidates":
+        return prompt.rows
+    best: set[int] = set()
+    for ranking in prompt.rankings:
+        first = min((rank for rank in ranking.ranks if rank), default=0)
+        best |= {number for number, rank in enumerate(ranking.ranks) if rank and rank == first}
+    return [row for number, row in enumerate(prompt.rows) if number in best]
+
+
 def world_probes(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, max_length: int
+    model: AnyReward, tokenizer: PreTrainedTokenizerBase, seed: int, max_length: int
 ) -> dict[str, dict[str, Any]]:
     """By attribute of the small world: accuracy on minimal pairs, their number, and the mean gap of the scores."""
     from tasks.world.probes import minimal_pairs

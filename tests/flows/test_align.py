@@ -85,6 +85,21 @@ def test_rerun_from_reward_runs_exactly_what_depends_on_it() -> None:
     assert {row["name"]: row["artifact"] for row in record.stages} == before, "the same seed gives the same bytes"
 
 
+def test_the_gate_refuses_before_ppo_and_the_reward_model_is_kept() -> None:
+    """Trained for seconds, the reward model of nano does not beat length; its recipe goes on all the same."""
+    from flows.ppo import ppo
+    from tasks.failures import Refused
+
+    with pytest.raises(Refused, match=r"length alone .*or set reward\.gate\.refuse=false"):
+        run("reward.gate.refuse=true")
+    record = find_run(None)
+    assert (record.state, states(record)["reward"], states(record)["ppo"]) == ("Failed", "Reused", "Failed")
+    assert "length alone" in record.row("ppo")["error"]
+    with pytest.raises(Refused):
+        ppo("nano", overrides=["reward.gate.refuse=true"])
+    assert executed(run()) == []
+
+
 def test_one_leaf_of_finetune_changes_exactly_its_dependents() -> None:
     record = run("finetune.lora.alpha=16")
     assert executed(record) == ["finetune", "candidates", "rank", "reward", "ppo", "evaluate", "report"]

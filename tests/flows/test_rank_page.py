@@ -7,16 +7,17 @@ import threading
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 from asking import asks
 from prefect.exceptions import Pause
 from ranking_people import Person
 from ranking_server import free_port, wait_until_it_answers
 
+from configs.schema.rank import PeopleConfig
 from flows import rank_page
-from flows.rank_page import Opened, _serve, open_page
+from flows.rank_page import Opened, open_page, rank, serve
 from tasks.failures import BadConfig, BadData
+from tasks.rank.page.house import House
 from tasks.rankings import Split, read_rankings
 from tasks.run import RunRecord, find_run, open_store
 
@@ -37,9 +38,9 @@ def ask(*changes: str) -> RunRecord:
 
 def rank_all(opened: Opened, problems: list[BaseException]) -> None:
     try:
-        wait_until_it_answers(opened.port)
-        for name in opened.page.tokens.annotators:
-            me = Person(httpx.Client(base_url=opened.address, timeout=60)).enter(opened.page.tokens.login(name))
+        wait_until_it_answers(opened.port, opened.desk.folder.name)
+        for name, link in opened.links.items():
+            me = Person.by_link(link)
             for _ in opened.page.book.sheet:  # no look after the last: the page closes when enough is in
                 assert me.send(me.look(), 1, 2, 2, comment=f"by {name}", honest_0="4").status_code == 200
                 time.sleep(0.2)
@@ -50,11 +51,11 @@ def rank_all(opened: Opened, problems: list[BaseException]) -> None:
 def test_two_people_rank_on_the_page_and_the_run_goes_on() -> None:
     changes = ["rank.people.overlap=2"]
     record = ask(*changes)
-    opened = open_page(record.run, ["ann", "bo"], free_port(), None)
+    opened = open_page(record, ["ann", "bo"], free_port(), None)
     problems: list[BaseException] = []
     people = threading.Thread(target=rank_all, args=(opened, problems))
     people.start()
-    file = asyncio.run(_serve(opened))
+    file = asyncio.run(serve(opened, House(opened.port)))
     people.join(60)
     assert problems == []
     assert file == opened.desk.accepted
@@ -74,22 +75,32 @@ def test_two_people_rank_on_the_page_and_the_run_goes_on() -> None:
         assert (ranking.comment, ranking.all_bad) == (f"by {ranking.annotator}", False)
         assert ranking.seconds is not None
     with pytest.raises(BadConfig, match="is Completed and waits for nothing"):
-        open_page(record.run, [], free_port(), None)
+        rank(record.run, [], free_port(), None)
 
 
 def test_what_is_wrong_is_said() -> None:
     record = ask("rank.people.overlap=2")
     with pytest.raises(BadConfig, match="no such run"):
-        open_page("nobody", ["a", "b"], free_port(), None)
+        rank("nobody", ["a", "b"], free_port(), None)
     with pytest.raises(BadConfig, match=r"rank\.people\.overlap=2, but 1 annotators .* --annotator NAME"):
-        open_page(record.run, ["ann"], free_port(), None)
+        open_page(record, ["ann"], free_port(), None)
     with pytest.raises(BadConfig, match="--url 'rank': an address"):
-        open_page(record.run, ["a", "b"], free_port(), "rank")
+        open_page(record, ["a", "b"], free_port(), "rank")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(BadConfig, match=r"port \d+ of 127.0.0.1 is taken .* --port \d+"):
-            open_page(record.run, ["a", "b"], taken.getsockname()[1], None)
+        with pytest.raises(BadConfig, match=r"port \d+ of 127.0.0.1 is taken .* --port"):
+            rank(record.run, ["a", "b"], taken.getsockname()[1], None)
     Path(record.waiting["file"]).write_text("", encoding="utf-8")
     with pytest.raises(BadData, match="nothing to rank"):
-        open_page(record.run, ["a", "b"], free_port(), None)
+        open_page(record, ["a", "b"], free_port(), None)
+
+
+def test_the_settings_name_the_annotators() -> None:
+    page = PeopleConfig.model_validate({"overlap": 2, "page": {"annotators": ["ann", "bo"]}})
+    assert page.who == ["ann", "bo"]
+    assert PeopleConfig(overlap=2).who == ["annotator-1", "annotator-2"]
+    with pytest.raises(ValueError, match=r"overlap=3, but page\.annotators names 2"):
+        PeopleConfig.model_validate({"overlap": 3, "page": {"annotators": ["ann", "bo"]}})
+    with pytest.raises(ValueError, match="different names of 1 to 80 printable characters"):
+        PeopleConfig.model_validate({"page": {"annotators": ["ann", "ann"]}})

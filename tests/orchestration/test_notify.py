@@ -88,6 +88,7 @@ def test_a_web_hook_hears_of_failure_waiting_and_finish(
         "url": f"{service.url.removesuffix('/api')}/runs/flow-run/{failed}",
         "ranking_page": "",
     }
+    assert found["three"]["ranking_page"] == "http://127.0.0.1:4300"
 
 
 def test_connecting_twice_tells_once_and_removing_tells_nobody(

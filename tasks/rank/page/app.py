@@ -73,7 +73,10 @@ class Page:
         if name is None:
             return self.refuse(request, "no_login", 403)
         answer = self.show(request, "welcome.html", name=name)
-        answer.set_cookie(self.cookie, token, WEEK * 8, httponly=True, samesite="strict", secure=self.secure)
+        answer.set_cookie(
+            self.cookie, token, max_age=WEEK * 8, path=root(request) + "/", httponly=True, samesite="strict",
+            secure=self.secure,
+        )  # fmt: skip
         return answer
 
     async def rank(self, request: Request) -> Response:
@@ -153,8 +156,8 @@ class Page:
             missing = [letter(place) for place in range(len(ordering)) if not form.get(f"rank_{place}")]
             return self.refuse(request, str(problem), 422, missing=", ".join(missing))
         if wants_json(request):
-            return JSONResponse({"saved": True, "new": new, "next": "/"})
-        return RedirectResponse("/", 303)
+            return JSONResponse({"saved": True, "new": new, "next": root(request) + "/"})
+        return RedirectResponse(root(request) + "/", 303)
 
     def own(self, request: Request) -> bool:
         """Whether the browser, if it says so, sends this from our own page."""
@@ -174,7 +177,7 @@ class Page:
         query = {name: value for name, value in request.query_params.items() if name != "lang"}
         text = page.render(
             **values, say=partial(say, language), language=language, languages=LANGUAGES, path=request.url.path,
-            query=query, axes_names=AXES, verdicts=VERDICTS,
+            query=query, axes_names=AXES, verdicts=VERDICTS, root=root(request),
         )  # fmt: skip
         answer = HTMLResponse(text, status)
         if (chosen := request.query_params.get("lang")) in LANGUAGES:
@@ -194,6 +197,11 @@ class Page:
 def letter(place: int) -> str:
     """A, B, … Z, AA, AB, …: what a candidate is called on the page."""
     return (letter(place // 26 - 1) if place >= 26 else "") + chr(ord("A") + place % 26)
+
+
+def root(request: Request) -> str:
+    """What stands before every path of this page; empty when it is alone on its port."""
+    return str(request.scope.get("root_path", ""))
 
 
 def wants_json(request: Request) -> bool:

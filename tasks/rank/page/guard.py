@@ -28,13 +28,15 @@ class Guard:
             return
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
+        # Looked at now: what is mounted inside changes the scope
+        still = scope["path"].removeprefix(scope.get("root_path", "")).startswith("/static/")
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     answer[name] = value
-                if not scope["path"].startswith("/static/"):
+                if not still:
                     answer["Cache-Control"] = "no-store"
             await send(message)
 

@@ -40,6 +40,7 @@ WORDS: dict[str, dict[str, str]] = {
         "zh": "1…9、0：给选中的回答排名 · 方向键：换一个回答 · 相同名次：并列 · Delete：取消名次 · Enter：保存 · "
         "B：都不好 · S：跳过 · C：备注",
     },
+    "shortcuts": {"en": "Single keys: digits and letters", "zh": "单键快捷键：数字与字母"},
     "welcome": {"en": "Welcome, {name}", "zh": "欢迎，{name}"},
     "explain": {
         "en": "You will see a prompt and several answers to it. Give every answer a rank: 1 is the best, equal ones "

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
 
@@ -91,6 +92,17 @@ def test_llama_logits_are_those_of_a_pass_without_cache(name: str) -> None:
     model = _llama(**LLAMAS[name])
     assert LlamaDecoder.fits(model)
     _check(model, decoder_for)
+
+
+def test_an_adapter_that_is_not_merged_is_decoded_with() -> None:
+    adapted = get_peft_model(_llama(), LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    plain = _whole(adapted, 0, [])
+    for name, param in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(param, std=0.1)
+    assert float((_whole(adapted, 0, []) - plain).abs().max()) > 1e-2
+    assert isinstance(decoder_for(adapted, _prefilled(adapted), 2), LlamaDecoder)
+    _check(adapted.eval(), decoder_for)
 
 
 def test_gpt2_logits_are_those_of_a_pass_without_cache(make_model: Callable[..., Any]) -> None:

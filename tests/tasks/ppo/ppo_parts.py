@@ -1,5 +1,6 @@
 """Tiny models and a tiny tokenizer, made on the fly, with the folders that the stage reads."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -144,3 +145,20 @@ def write_parts(tmp_path: Path) -> Parts:
         return PPOConfig(**{**values, **changes})
 
     return Parts(inputs, config, load_tokenizer(finetuned))
+
+
+def folder(path: Path) -> Path:
+    path.mkdir(parents=True)
+    return path
+
+
+def digests(path: Path) -> dict[str, str]:
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def letter_tokenizer() -> PreTrainedTokenizerFast:
+    """Sixteen tokens: ours, and one a letter from a to l."""
+    vocabulary = {token: number for number, token in enumerate([*SPECIAL_TOKENS, *"abcdefghijkl"])}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="l"))
+    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<|pad|>", eos_token="<|endoftext|>")

@@ -23,8 +23,8 @@ from tasks.ppo.losses import value_loss
 from tasks.ppo.policy import Policy
 from tasks.ppo.processes import Processes
 from tasks.ppo.rollout import lay_out, read_all
-from tasks.ppo.trunk import Trunk
 from tasks.prompt_sets import Prompt
+from tasks.trunk import Trunk
 
 ROOT = Path(__file__).parents[3]
 

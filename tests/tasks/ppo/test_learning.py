@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from configs.schema.ppo import KlConfig
+from configs.schema.ppo_parts import CriticConfig, KlConfig, RateConfig
 from tasks.chat import SPECIAL_TOKENS
 from tasks.ppo.iteration import Roles, iterate
 from tasks.ppo.learner import Learner
@@ -46,6 +46,7 @@ def _train(
     **changes: object,
 ) -> list[dict[str, float]]:
     settings: dict[str, object] = {
+        "iterations": iterations,
         "batch": 32,
         "minibatch": 32,
         "epochs": 1,
@@ -72,6 +73,21 @@ def test_the_reward_rises(parts: Parts, processes: Processes, seed: int) -> None
     assert rows[-1]["reward"] - rows[0]["reward"] >= 0.5
     assert rows[0]["kl"] == 0.0
     assert rows[-1]["kl"] > 1.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"critic": CriticConfig(kind="adapter"), "value_learning_rate": 1e-2},
+        {"method": "full", "learning_rate": 3e-3},
+        {"dual_clip": 3.0, "target_kl": 0.5, "rate": RateConfig(schedule="cosine", warmup_steps=2), "epochs": 2},
+    ],
+)
+def test_the_reward_rises_with_other_roles_and_settings(
+    parts: Parts, processes: Processes, changes: dict[str, object]
+) -> None:
+    rows = _train(parts, processes, share_of_a, 0, 20, **changes)
+    assert rows[-1]["reward"] - rows[0]["reward"] >= 0.5
 
 
 def test_the_negated_reward_makes_the_share_fall(parts: Parts, processes: Processes) -> None:

@@ -11,6 +11,7 @@ import torch
 from dying_runs import StopsAt
 from ppo_parts import Parts
 from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification
 
 from configs.schema.ppo import KlConfig
 from configs.schema.sources import PromptSource
@@ -144,6 +145,7 @@ def test_kl_limit_stops_early_and_says_so(parts: Parts, tmp_path: Path) -> None:
 def test_score_is_the_reward_model_s_own(parts: Parts) -> None:
     """Re-tokenised with the reward model's tokenizer, which is not the policy's; padding plays no part."""
     reward = RewardModel(parts.inputs.folders["reward"])
+    classifier = AutoModelForSequenceClassification.from_pretrained(parts.inputs.folders["reward"], dtype="float32")
     text = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n{}<|im_end|>\n"
     prompts, answers = ["say the ab", "cd"], ["singing the thing", ""]
     scores = reward([user(prompt) for prompt in prompts], answers)
@@ -151,7 +153,7 @@ def test_score_is_the_reward_model_s_own(parts: Parts) -> None:
         ids = reward.tokenizer(text.format(prompt, answer), add_special_tokens=False)["input_ids"]
         assert ids != parts.tokenizer(text.format(prompt, answer), add_special_tokens=False)["input_ids"]
         with torch.no_grad():
-            own = reward.model(torch.tensor([ids])).logits.item()
+            own = classifier(torch.tensor([ids])).logits.item()
         assert score == pytest.approx(own, abs=1e-5)
     assert not reward.model.training
     assert all(param.grad is None and not param.requires_grad for param in reward.model.parameters())
@@ -196,6 +198,21 @@ def test_long_prompts_are_left_out_and_counted(parts: Parts, tmp_path: Path) -> 
     assert sets.left_out == 1
     with pytest.raises(BadData, match=r"ppo\.prompts.*ppo\.max_prompt_tokens=2"):
         load_prompts(config.model_copy(update={"max_prompt_tokens": 2}), inputs, parts.tokenizer, None)
+
+
+def test_conversations_are_prompts_and_their_other_keys_are_columns(parts: Parts, tmp_path: Path) -> None:
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
+    path = tmp_path / "talk.jsonl"
+    rows = [{"prompt": talk, "answer": "7"}, {"prompt": "d"}, {"prompt": "e", "answer": "8"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    inputs = Inputs(folders=parts.inputs.folders, sources={"talk": [path]})
+    train = PromptSource(path="talk", max_prompts=2)
+    config = parts.config(prompts=train, heldout=PromptSource(path="talk", skip_rows=2), max_prompt_tokens=90)
+    sets = load_prompts(config, inputs, parts.tokenizer, None)
+    assert [(prompt.text, prompt.columns) for prompt in sets.train] == [("c", {"answer": "7"}), ("d", {})]
+    assert sets.train[0].turns == talk
+    assert parts.tokenizer.decode(sets.train[0].ids).count("<|im_start|>") == 4
+    assert [(prompt.text, prompt.columns) for prompt in sets.heldout] == [("e", {"answer": "8"})]
 
 
 def test_lengths_beyond_the_model_are_refused(parts: Parts, tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_resumed_from_any_save_point_it_ends_with_the_same_bytes(whole: Run, tmp
     out.mkdir()
     for path in points[: number + 1]:
         shutil.copytree(path, work / "checkpoints" / path.name)
+    shutil.copytree(whole.checkpoints.parent / "rollouts", work / "rollouts")  # shards lie beside the checkpoints
     torch.manual_seed(999)  # another process, another state of the global generators
     assert train_ppo(whole.config, whole.inputs, out, Live(work)) == whole.metrics
     assert content(out) == whole.bytes

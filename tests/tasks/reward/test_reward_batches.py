@@ -8,24 +8,50 @@ from hypothesis import strategies as st
 
 from tasks.chat import user
 from tasks.rankings import RankedPrompt, Ranking
-from tasks.reward.batches import EncodedPrompt, collate, shuffled_ranks, step_prompts
+from tasks.reward.batches import EncodedPrompt, bootstrap, collate, passes, shuffled_ranks, step_prompts
 from tasks.scoring import Conversation
 
 
 def test_collate_places_candidates_and_ranks() -> None:
     batch = collate(
         [
-            EncodedPrompt([Conversation([5], 0), Conversation([6, 7, 8], 1)], [[1, 2], [2, 1]]),
-            EncodedPrompt([Conversation([9], 0), Conversation([9, 9], 1), Conversation([4], 0)], [[1, 1, 2]]),
+            EncodedPrompt([Conversation([5], 0), Conversation([6, 7, 8], 1)], [Ranking([1, 2]), Ranking([2, 1])]),
+            EncodedPrompt(
+                [Conversation([9], 0), Conversation([9, 9], 1), Conversation([4], 0)],
+                [Ranking([1, 1, 2], ratings=[5.0, 5.0, 1.0]), Ranking([1, 1, 1])],
+            ),
         ],
         0,
     )
     assert batch.ids_BT.tolist() == [[5, 0, 0], [6, 7, 8], [9, 0, 0], [9, 9, 0], [4, 0, 0]]
     assert batch.lengths_B.tolist() == [1, 3, 1, 2, 1]
-    assert batch.candidate_RK.tolist() == [[0, 1, 0], [0, 1, 0], [2, 3, 4]]
-    assert batch.ranks_RK.tolist() == [[1, 2, 0], [2, 1, 0], [1, 1, 2]]
     assert batch.start_B.tolist() == [0, 1, 0, 1, 0]
-    assert batch.prompt_R.tolist() == [0, 0, 1]
+    (block,) = batch.blocks
+    assert block.candidate_RK.tolist() == [[0, 1, 0], [0, 1, 0], [2, 3, 4]]
+    assert block.ranks_RK.tolist() == [[1, 2, 0], [2, 1, 0], [1, 1, 2]]
+    assert block.ratings_RK.nan_to_num(-1).tolist() == [[-1, -1, -1], [-1, -1, -1], [5, 5, 1]]
+    assert block.weight_RM.tolist() == [[0.5], [0.5], [1]]
+    assert batch.prompts == 2
+
+
+@given(st.lists(st.integers(2, 12), min_size=1, max_size=9), st.integers(1, 20))
+def test_passes_hold_whole_prompts_and_at_most_so_many_answers(sizes: list[int], most: int) -> None:
+    prompts = [EncodedPrompt([Conversation([n], 0)] * size, []) for n, size in enumerate(sizes)]
+    groups = passes(prompts, most)
+    assert [prompt for group in groups for prompt in group] == prompts
+    assert all(len(group) == 1 or sum(len(prompt.rows) for prompt in group) <= most for group in groups)
+
+
+def test_bootstrap_draws_as_many_prompts_as_there_are() -> None:
+    prompts = [EncodedPrompt([Conversation([n], 0)], []) for n in range(40)]
+    assert bootstrap(prompts, 1, 0) == prompts
+    drawn = bootstrap(prompts, 3, 0)
+    for member in range(3):
+        counts = [prompt.weights[member] for prompt in drawn]
+        assert sum(counts) == 40
+        assert 0 in counts
+    assert len({tuple(prompt.weights[member] for prompt in drawn) for member in range(3)}) == 3
+    assert bootstrap(prompts, 3, 0) == drawn != bootstrap(prompts, 3, 1)
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 3))

@@ -1,80 +1,46 @@
-"""The reward stage end to end on tiny models: learning, control, resume, start, files."""
+"""The reward stage end to end on tiny models: learning, control, start, files, what it refuses."""
 
 import json
 import math
-import os
 import random
-import signal
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_parts import save_models
+from toy_rankings import TEXTS, toy, toy_config
 
-import tasks.reward.train as stage
-from configs.schema.reward import RewardConfig
-from configs.schema.training import CheckpointConfig, OptimizerConfig
+from configs.schema.training import OptimizerConfig
 from tasks.chat import load_tokenizer, user
-from tasks.failures import BadData, Diverged, LostWorker
+from tasks.failures import BadConfig, BadData, Diverged
 from tasks.inputs import Inputs
-from tasks.live import Live
 from tasks.rankings import RankedPrompt, Ranking, pair_accuracy, read_rankings, write_rankings
-from tasks.reward.model import build_reward_model, make_trainable
+from tasks.reward.model import build
+from tasks.reward_network import RewardNetwork
 from tasks.scoring import encode_answer, load_reward, reward_scores
 
 Run = Callable[..., tuple[dict[str, Any], Path]]
+Folders = dict[str, Path]
 
 
-def toy(count: int, first: int = 0) -> list[RankedPrompt]:
-    """More of the letter a is better; the lengths are equal, and equal candidates of the four tie."""
-    texts = ["zzzz", "azzz", "aazz", "aaaz"]
-    orders = [[0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0], [1, 0, 3, 2]]
-    items = []
-    for n in range(first, first + count):
-        order = orders[n % 4]
-        items.append(RankedPrompt(user(f"q{n}"), [texts[at] for at in order], [Ranking([4 - at for at in order])]))
-    return items
+def opened(out: Path, folders: Folders) -> Any:
+    return load_reward(out, base=folders["base"], finetuned=folders["finetuned"])
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    found = save_models(tmp_path_factory.mktemp("llama"))
-    found["rankings"] = tmp_path_factory.mktemp("rankings")
-    write_rankings(found["rankings"], "train", toy(48))
-    write_rankings(found["rankings"], "heldout", toy(24, first=100))
-    return found
-
-
-@pytest.fixture
-def run(tmp_path: Path, folders: dict[str, Path]) -> Run:
-    tiny = folders
-
-    def start(
-        name: str = "out", work: str = "work", folders: dict[str, Path] = folders, **settings: Any
-    ) -> tuple[dict[str, Any], Path]:
-        out = tmp_path / name
-        out.mkdir()
-        (tmp_path / work).mkdir(exist_ok=True)
-        config = RewardConfig(
-            **{
-                "seed": 0,
-                "epochs": 3,
-                "optimizer": OptimizerConfig(learning_rate=5e-3, warmup_steps=2),
-                "checkpoint": CheckpointConfig(every=3),
-                "max_length": 64,
-                **settings,
-            }
-        )
-        inputs = Inputs(folders={**tiny, **folders})
-        return stage.train_reward(config, inputs, out, Live(tmp_path / work)), out
-
-    return start
+def heldout_scores(out: Path, folders: Folders) -> list[list[float]]:
+    """Scores of the held-out candidates by the saved model, as a later stage takes them."""
+    model, tokenizer = opened(out, folders), load_tokenizer(out)
+    heldout = read_rankings(folders["rankings"], "heldout")
+    limit = model.max_length
+    rows = [[encode_answer(tokenizer, item.prompt, text, limit) for text in item.candidates] for item in heldout]
+    return [reward_scores(model, row, 0).tolist() for row in rows]
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_learns_a_toy_ranking(run: Run, folders: dict[str, Path], method: str) -> None:
+def test_learns_a_toy_ranking(run: Run, folders: Folders, method: str) -> None:
     found, out = run(method=method, epochs=6)
     assert found["pair_accuracy_start"] == 0.5
     assert found["pair_accuracy"] > 0.9
@@ -89,18 +55,21 @@ def test_learns_a_toy_ranking(run: Run, folders: dict[str, Path], method: str) -
     assert curve[-1]["heldout_accuracy"] == found["pair_accuracy"]
     assert json.loads((out / "probes.json").read_text()) == {}
     # What is saved is what was measured, read by the shared loader
-    model, tokenizer = load_reward(out), load_tokenizer(out)
+    values = heldout_scores(out, folders)
     heldout = read_rankings(folders["rankings"], "heldout")
-    rows = [[encode_answer(tokenizer, item.prompt, text, 64) for text in item.candidates] for item in heldout]
-    values = [reward_scores(model, row, 0).tolist() for row in rows]
     assert pair_accuracy(heldout, values)[0] == pytest.approx(found["pair_accuracy"])
+    assert statistics.fmean(one for row in values for one in row) == pytest.approx(found["score_mean"], abs=1e-5)
+    files = {path.name for path in out.iterdir()}
+    adapter = {"adapter_config.json", "adapter_model.safetensors", "head.safetensors", "reward.json"}
+    assert (adapter <= files and "config.json" not in files) == (method == "lora")
+    assert {"tokenizer.json", "judgement.json", "training"} <= files
 
 
-def test_both_readouts_learn_and_are_read_back_from_the_folder(run: Run) -> None:
+def test_every_readout_learns_and_is_read_back_from_the_folder(run: Run, folders: Folders) -> None:
     for readout in ("mean", "last", "match"):
         found, out = run(readout, f"work-{readout}", epochs=4, readout=readout)
         assert found["pair_accuracy"] > 0.9
-        assert load_reward(out).config.plumbline_readout == readout
+        assert opened(out, folders).reading.readout == readout
 
 
 def test_plackett_luce_learns_too(run: Run) -> None:
@@ -108,6 +77,18 @@ def test_plackett_luce_learns_too(run: Run) -> None:
     first = json.loads((out / "training/curve.jsonl").read_text().splitlines()[0])
     assert first["loss"] == pytest.approx(math.log(24), abs=1e-5)
     assert found["pair_accuracy"] > 0.9
+
+
+def test_a_margin_widens_the_gaps(run: Run) -> None:
+    plain, _ = run("plain", "work-plain", epochs=6)
+    wide, out = run("wide", "work-wide", epochs=6, margin="rank", margin_scale=2.0)
+    assert wide["score_std"] > plain["score_std"]
+    first = json.loads((out / "training/curve.jsonl").read_text().splitlines()[0])
+    # At the start all gaps are 0: distances 1, 2, 3 with 3, 2, 1 pairs
+    expected = sum(count * math.log1p(math.exp(2 * distance)) for distance, count in ((1, 3), (2, 2), (3, 1))) / 6
+    assert first["loss"] == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(BadData, match=r"holds no ratings: set reward\.margin"):
+        run("rated", "work-rated", margin="rating")
 
 
 def test_shuffled_labels_teach_nothing(run: Run, tmp_path: Path) -> None:
@@ -129,66 +110,90 @@ def test_shuffled_labels_teach_nothing(run: Run, tmp_path: Path) -> None:
     assert min(metrics["loss"] for metrics in found) > straight["loss"] + 0.1
 
 
-def test_same_seed_same_bytes_after_a_kill(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, whole = run("whole", "work-whole")
-    step = stage._step
+def test_every_candidate_goes_through_the_model_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """48 prompts of 4 candidates: 192 rows an epoch, where pairs would be 48 x 6 x 2 = 576."""
+    forward, rows = RewardNetwork.forward, 0
 
-    def killed(*args: Any) -> dict[str, float]:
-        if args[-1] == 11:
-            raise KeyboardInterrupt
-        return step(*args)
+    def counted(model: RewardNetwork, *batch: torch.Tensor) -> torch.Tensor:
+        nonlocal rows
+        rows += len(batch[0]) if model.training else 0
+        return forward(model, *batch)
 
-    monkeypatch.setattr(stage, "_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run("cut", "work-cut")
-    monkeypatch.setattr(stage, "_step", step)
-    _, resumed = run("resumed", "work-cut")
-    events = (resumed.parent / "work-cut/events.jsonl").read_text()
-    assert '"event": "start_at", "done": 9' in events
-    files = sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file())
-    assert files == sorted(path.relative_to(resumed) for path in resumed.rglob("*") if path.is_file())
-    for name in files:
-        assert (whole / name).read_bytes() == (resumed / name).read_bytes(), name
-        assert str(whole.parent).encode() not in (whole / name).read_bytes()
+    monkeypatch.setattr(RewardNetwork, "forward", counted)
+    run(epochs=2)
+    assert rows == 2 * 48 * 4
 
 
-@pytest.mark.parametrize("asked", [5, 18])
-def test_asked_to_stop_it_saves_and_goes_on_to_the_bit(run: Run, monkeypatch: pytest.MonkeyPatch, asked: int) -> None:
-    settings = {"checkpoint": CheckpointConfig(every=100)}
-    _, whole = run("whole", "work-whole", **settings)
-    step = stage._step
-
-    def stopped(*args: Any) -> dict[str, float]:
-        if args[-1] == asked:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(*args)
-
-    monkeypatch.setattr(stage, "_step", stopped)
-    with pytest.raises(LostWorker, match=f"step {asked} is saved"):
-        run("cut", "work-cut", **settings)
-    monkeypatch.setattr(stage, "_step", step)
-    _, resumed = run("resumed", "work-cut", **settings)
-    for name in sorted(path.relative_to(whole) for path in whole.rglob("*") if path.is_file()):
-        assert (whole / name).read_bytes() == (resumed / name).read_bytes(), name
+def test_a_prompt_in_parts_learns_the_same(run: Run) -> None:
+    """Three answers a pass: each prompt of four is computed in parts. One pass holds eight prompts otherwise."""
+    whole, first = run("whole", "work-whole", epochs=1)
+    parts, second = run("parts", "work-parts", epochs=1, candidates_per_pass=3)
+    assert (whole["oversized_prompts"], parts["oversized_prompts"]) == (0, 48)
+    curves = [(out / "training/curve.jsonl").read_text().splitlines() for out in (first, second)]
+    for one, other in zip(*curves, strict=True):
+        assert json.loads(other)["loss"] == pytest.approx(json.loads(one)["loss"], abs=1e-5)
+        assert json.loads(other)["grad_norm"] == pytest.approx(json.loads(one)["grad_norm"], rel=1e-3)
 
 
-def test_lora_with_dropout_resumes_bit_equal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"method": "lora", "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.2}, "epochs": 1}
-    _, whole = run("whole", "work-whole", **settings)
-    step = stage._step
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_separate_base_stands_by_itself(run: Run, tmp_path: Path, folders: Folders, method: str) -> None:
+    """Another architecture with its own tokenizer; the folder needs nothing else."""
+    other = save_models(tmp_path / "other", "gpt2")["base"]
+    found, out = run(method=method, base=str(other), epochs=4)
+    assert found["pair_accuracy"] > 0.8
+    model = load_reward(out)
+    assert model.reading.base == ""
+    values = heldout_scores(out, folders)
+    assert statistics.fmean(one for row in values for one in row) == pytest.approx(found["score_mean"], abs=1e-5)
+    assert json.loads((out / "config.json").read_text())["model_type"] == "gpt2"
+    with pytest.raises(BadConfig, match=r"reward\.max_length=500 exceeds the 128 positions"):
+        run("long", "work-long", base=str(other), max_length=500)
 
-    def killed(*args: Any) -> dict[str, float]:
-        if args[-1] == 5:
-            raise KeyboardInterrupt
-        return step(*args)
 
-    monkeypatch.setattr(stage, "_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run("cut", "work-cut", **settings)
-    monkeypatch.setattr(stage, "_step", step)
-    _, resumed = run("resumed", "work-cut", **settings)
-    name = "model.safetensors"
-    assert (whole / name).read_bytes() == (resumed / name).read_bytes()
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("ensemble", ["heads", "seeds"])
+def test_an_ensemble_knows_how_sure_it_is(run: Run, folders: Folders, method: str, ensemble: str) -> None:
+    found, out = run(method=method, ensemble=ensemble, members=2, epochs=2, normalise="none")
+    model, tokenizer = opened(out, folders), load_tokenizer(out)
+    assert model.reading.mean == (0.0, 0.0)
+    rows = [encode_answer(tokenizer, user("q"), text, 64) for text in TEXTS]
+    _, std_B = reward_scores(model, rows, 0, uncertainty=True)
+    assert std_B.min() > 0
+    assert found["pair_accuracy"] > 0.7
+    judged = json.loads((out / "judgement.json").read_text())["ensemble"]
+    assert len(judged["members"]) == 2
+    assert judged["unanimous"]["pairs"] + judged["divided"]["pairs"] == 24 * 6
+    values = heldout_scores(out, folders)
+    assert statistics.fmean(one for row in values for one in row) == pytest.approx(found["score_mean"], abs=1e-5)
+    # One training or two
+    assert found["steps"] == (24 if ensemble == "seeds" else 12)
+
+
+def reference_scores(out: Path, folders: Folders, best: bool) -> list[float]:
+    model, tokenizer = opened(out, folders), load_tokenizer(out)
+    train = read_rankings(folders["rankings"], "train")[:5]
+    texts = [
+        (item.prompt, text)
+        for item in train
+        for text, rank in zip(item.candidates, item.ranks[0], strict=True)
+        if rank == 1 or not best
+    ]
+    rows = [encode_answer(tokenizer, prompt, text, 64) for prompt, text in texts]
+    return list(reward_scores(model, rows, 0).tolist())
+
+
+@pytest.mark.parametrize(("method", "reference"), [("full", "candidates"), ("lora", "best")])
+def test_scores_are_normalised_on_reference_answers(run: Run, folders: Folders, reference: str, method: str) -> None:
+    settings = {"method": method, "reference": reference, "reference_prompts": 5, "epochs": 1}
+    _, shifted = run("mean", "work-mean", normalise="mean", **settings)
+    values = reference_scores(shifted, folders, reference == "best")
+    assert statistics.fmean(values) == pytest.approx(0, abs=1e-5)
+    reading = opened(shifted, folders).reading
+    assert (reading.normalise, reading.reference, reading.count) == ("mean", reference, len(values))
+    _, scaled = run("standard", "work-standard", normalise="standard", **settings)
+    values = reference_scores(scaled, folders, reference == "best")
+    assert statistics.fmean(values) == pytest.approx(0, abs=1e-4)
+    assert statistics.pstdev(values) == pytest.approx(1, abs=1e-4)
 
 
 def test_not_finite_is_diverged(run: Run) -> None:
@@ -205,16 +210,24 @@ def test_only_ties_are_bad_data(run: Run, tmp_path: Path) -> None:
         run(folders={"rankings": tied})
 
 
-def test_all_weights_or_the_adapter_are_trainable(tmp_path: Path) -> None:
-    folders = save_models(tmp_path)
-    tokenizer = load_tokenizer(folders["base"])
-    model = build_reward_model(folders["base"], folders["finetuned"], tokenizer)
-    total = sum(weight.numel() for weight in model.parameters())
-    assert make_trainable(model, RewardConfig())[1] == total
+def test_a_prompt_on_both_sides_is_refused(run: Run, tmp_path: Path) -> None:
+    """Held out is the prompt: the same question with other candidates is not new."""
+    leaky = tmp_path / "leaky"
+    leaky.mkdir()
+    write_rankings(leaky, "train", toy(8))
+    write_rankings(leaky, "heldout", [RankedPrompt(user("q3"), ["other", "answers"], [Ranking([1, 2])])])
+    with pytest.raises(BadData, match=r"1 prompts are in train\.parquet and in heldout\.parquet.*q3"):
+        run(folders={"rankings": leaky})
+
+
+def test_all_weights_or_the_adapter_are_trainable(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, inputs = load_tokenizer(folders["base"]), Inputs(folders=folders)
+    full = build(toy_config(), inputs, tokenizer, 0)
+    total = sum(weight.numel() for weight in full.model.parameters())
+    assert sum(weight.numel() for weight in full.trainable.values()) == total
+    lora = build(toy_config(method="lora"), inputs, tokenizer, 0)
+    assert 32 < sum(weight.numel() for weight in lora.trainable.values()) < total
     # What a merge leaves behind: only the head learns
-    model.base_model.requires_grad_(False)
-    with pytest.raises(RuntimeError, match=rf"method=full: 32 of {total} weights are trainable"):
-        make_trainable(model, RewardConfig())
-    model = build_reward_model(folders["base"], folders["finetuned"], tokenizer)
-    _, count = make_trainable(model, RewardConfig(method="lora"))
-    assert 32 < count < total
+    monkeypatch.setattr(RewardNetwork, "requires_grad_", lambda model, _: model.trunk.requires_grad_(False))
+    with pytest.raises(RuntimeError, match=rf"method=full: \d+ of {total} weights are trainable"):
+        build(toy_config(), inputs, tokenizer, 0)

@@ -5,6 +5,8 @@ const said = document.getElementById("said");
 const cards = [...form.querySelectorAll(".card")];
 const lanes = [...form.querySelectorAll(".lane")];
 const K = cards.length;
+const shortcuts = document.getElementById("shortcuts");
+const OFF = "plumbline_shortcuts_off";
 let current = 0;
 let sending = false;
 
@@ -41,7 +43,10 @@ function announce(place) {
 
 function mark(place, focus = true) {
   current = (place + K) % K;
-  cards.forEach((card, index) => card.classList.toggle("current", index === current));
+  cards.forEach((card, index) => {
+    card.classList.toggle("current", index === current);
+    card.ariaCurrent = index === current ? "true" : null;
+  });
   if (focus) cards[current].focus();
 }
 
@@ -69,6 +74,7 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") mark(current);
     return;
   }
+  if (event.key.length === 1 && !shortcuts.checked) return;
   const digit = /^[0-9]$/.test(event.key) ? Number(event.key) || 10 : 0;
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   const button = { b: "bad", s: "skip" }[event.key.toLowerCase()];
@@ -163,6 +169,13 @@ form.addEventListener("submit", async (event) => {
   }
   sending = false;
   buttons.forEach((button) => { button.disabled = false; });
+});
+
+// Speech input and wandering hands press letters that are not meant: who wants none keeps it in this browser
+shortcuts.checked = !localStorage.getItem(OFF);
+shortcuts.addEventListener("change", () => {
+  if (shortcuts.checked) localStorage.removeItem(OFF);
+  else localStorage.setItem(OFF, "1");
 });
 
 draw();

@@ -1,5 +1,6 @@
 """One frozen model with several LoRA adapters on it, of which a forward pass uses one or none."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
@@ -67,6 +68,16 @@ class Trunk:
         self._peft.eval()
         self._look_up()
 
+    def copy(self, name: str, new: str) -> dict[str, nn.Parameter]:
+        """Put a trainable copy of the adapter ``name`` on under another name; returns its weights."""
+        assert self._peft is not None
+        self.attach(new, copy.deepcopy(cast(LoraConfig, self._peft.peft_config[name])))
+        sources, copied = self.parameters(name), self.parameters(new)
+        with torch.no_grad():
+            for key, param in copied.items():
+                param.copy_(sources[key.replace(f".{new}.", f".{name}.")])
+        return copied
+
     def parameters(self, name: str) -> dict[str, nn.Parameter]:
         """The weights of one adapter by name."""
         return {key: param for key, param in self.model.named_parameters() if f".{name}." in key and "lora_" in key}
@@ -78,18 +89,19 @@ class Trunk:
 
     def _look_up(self) -> None:
         self._layers = list(self.layers.values())
-        self._turn(ADAPTER if ADAPTER in self.adapters else None)
+        self.turn(ADAPTER if ADAPTER in self.adapters else None)
 
     @contextmanager
     def use(self, name: str | None) -> Iterator[Model]:
         """Inside, passes go through the adapter ``name``, or through the start model alone."""
-        self._turn(name)
+        self.turn(name)
         try:
             yield self.model
         finally:
-            self._turn(ADAPTER if ADAPTER in self.adapters else None)
+            self.turn(ADAPTER if ADAPTER in self.adapters else None)
 
-    def _turn(self, name: str | None) -> None:
+    def turn(self, name: str | None) -> None:
+        """Let the next passes go through an adapter, or none; for use inside ``use``, which turns back."""
         for layer in self._layers:
             layer._disable_adapters = name is None
             if name is not None:

@@ -1,0 +1,1 @@
+"""Engines that sample answers for a policy that changes, behind one small interface (engine.py)."""
