@@ -8,7 +8,7 @@ from typing import Any
 
 
 def memory_mb(name: str) -> float:
-    """``VmRSS`` (resident now) or ``VmHWM`` (the most that ever was) of this process, 0 where the system has neither."""
+    """``VmRSS`` (resident now) or ``VmHWM`` (the most that ever was) of this process; the latter without /proc."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:

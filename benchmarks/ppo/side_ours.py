@@ -20,7 +20,7 @@ from meter import Meter
 from peft import LoraConfig
 from safetensors import safe_open
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tasks.models import pad_batch
 from tasks.ppo import iteration
@@ -128,7 +128,9 @@ def main() -> None:
         profile.runcall(trainer.train)
         pstats.Stats(profile, stream=sys.stderr).sort_stats("cumulative").print_stats(60)
     learner = trainer.learner
-    trained = sum(param.numel() for part in (learner.policy.parameters(), learner.critic.trained()) for param in part.values())
+    trained = sum(
+        param.numel() for part in (learner.policy.parameters(), learner.critic.trained()) for param in part.values()
+    )
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")}
     about = {
         "probe": probe,

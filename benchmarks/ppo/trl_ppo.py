@@ -29,13 +29,13 @@ from ppo_inputs import PAD, SIZES, make_inputs
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PEERS = ["trl==1.12.0", "transformers==5.23.0", "peft==0.21.2", "accelerate==1.15.0", "torch==2.13.0"]
-CASES: dict[str, dict[str, Any]] = {
+CASES: dict[str, dict[str, Any]] = {  # docs/ppo-benchmark.md says what they are
+    "head": {"critic": "head", "reward": "shared", "merge": True},
     "roles": {"critic": "adapter", "reward": "shared", "merge": True},
     "lean": {"critic": "adapter", "reward": "shared", "merge": False},
-    "head": {"critic": "head", "reward": "shared", "merge": True},
     "whole": {"critic": "adapter", "reward": "whole", "merge": True},
 }
-MAIN = "roles"  # the case of the ratios, when it is among those asked for
+MAIN = "head"  # the case of the ratios, when it is among those asked for: the stage's defaults
 PEER = "trl"
 
 
@@ -108,7 +108,9 @@ def environment(spec: dict[str, Any], case: str) -> dict[str, str]:
 
 def figures(runs: list[dict[str, Any]], spec: dict[str, Any]) -> dict[str, Any]:
     """Medians over the timed iterations of all processes; peaks: medians over the processes."""
-    wall, cpu, generation = ([value for one in runs for value in one[name][1:]] for name in ("wall", "cpu", "generation"))
+    wall, cpu, generation = (
+        [value for one in runs for value in one[name][1:]] for name in ("wall", "cpu", "generation")
+    )
     seconds = statistics.median(wall)
 
     def middle(name: str) -> float:
@@ -166,11 +168,12 @@ def compare(options: argparse.Namespace, size: str, home: Path) -> dict[str, Any
     if PEER in found:
         summary["peer"] = found.pop(PEER)
         main = MAIN if MAIN in found else next(iter(found), None)
-        for values in found.values():
-            values |= ratios(values, summary["peer"])
+        found = {case: values | ratios(values, summary["peer"]) for case, values in found.items()}
         if main:
             summary |= {"case": main} | ratios(found[main], summary["peer"])
-            print("  " + "  ".join(f"{name} {value:.3g}" for name, value in ratios(found[main], summary["peer"]).items()))
+            print(
+                "  " + "  ".join(f"{name} {value:.3g}" for name, value in ratios(found[main], summary["peer"]).items())
+            )
     return summary | {"cases": found}
 
 
