@@ -3,9 +3,10 @@
     python pairs_sides.py ours|peer SPEC.json
 
 SPEC: base, finetuned, rankings, heldout (folders), work (an empty folder), reward (settings of the reward stage),
-micro (pairs of one forward pass of the peer), shuffle (whether it draws pairs of all prompts at random). The last line is JSON: prompts, seconds, cpu, peak_mb (of the process),
-train_mb (above what it held before the first step), accuracy (pairs of the held-out prompts), first_loss.
-Both sides read the same token ids and are scored by the same code, with the score at the last token.
+micro (pairs of one forward pass of the peer), shuffle (whether it draws pairs of all prompts at random). The last line
+is JSON: prompts, seconds, cpu, peak_mb (of the process), train_mb (above what it held before the first step), accuracy
+(pairs of the held-out prompts), first_loss. Both sides read the same token ids and are scored by the same code, with
+the score at the last token.
 """
 
 import json
