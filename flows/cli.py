@@ -3,12 +3,9 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from configs.schema import AlignConfig
 
 app = typer.Typer(
     name="plumbline",
@@ -373,10 +370,9 @@ def _recipe(name: str, changes: list[str] | None):  # type: ignore[no-untyped-de
     return load_recipe(name, changes)
 
 
-def _check_stages(config: "AlignConfig", names: list[str]) -> None:
-    for name in names:
-        if name not in config.stages:
-            raise typer.BadParameter(f"{name!r} is not a stage of this recipe; stages: {', '.join(config.stages)}")
+def _check_stages(config: Any, names: list[str]) -> None:
+    for name in sorted({*names} - {*config.stages}):
+        raise typer.BadParameter(f"{name!r} is not a stage of this recipe; stages: {', '.join(config.stages)}")
 
 
 def main(arguments: list[str] | None = None) -> None:
