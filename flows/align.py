@@ -33,10 +33,10 @@ def align(
         ranks = stages.rank(run, ranking, world=world, candidates=sampled)
         reward = stages.reward(run, config.reward, base=base, finetuned=chat, rankings=ranks)
         paid = pass_gate(run, config.reward.gate, reward) if config.rewarded else reward
-        if config.aligner == "ppo":
-            aligned = stages.ppo(run, config.ppo, **tuned, corpus=corpus, reward=paid)
-        else:
+        if config.trl and config.aligner == "trl":
             aligned = stages.trl(run, config.trl, **tuned, rankings=ranks, reward=paid)
+        else:
+            aligned = stages.ppo(run, config.ppo, **tuned, corpus=corpus, reward=paid)
         models = {"corpus": corpus, "base": base, "finetuned": chat, "reward": reward, "aligned": aligned}
         scores = stages.evaluate(run, config.evaluate, world=world, **models)
         others = {"tokenizer": tokenizer, "candidates": sampled, "rankings": ranks, "evaluation": scores}

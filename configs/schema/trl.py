@@ -171,7 +171,7 @@ def share_settings(values: dict[str, Any]) -> dict[str, Any]:
     if method != "ppo" and not ppo:
         filled["ppo"] = {name: trl[name] for name in SHARED if name in trl}
     if method != "ppo" or trl:
-        preset = PRESETS.get(ppo.get("preset"), {})
+        preset = PRESETS.get(str(ppo.get("preset")), {})
         given = {name: value for name, value in fill(ppo, preset).items() if name in SHARED}
         filled["trl"] = {**given, **trl, **({"method": method} if method != "ppo" else {})}
     return filled

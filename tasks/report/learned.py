@@ -1,6 +1,6 @@
 """The head of the page: what the run learned, in a handful of numbers, taken from the stages' metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -66,7 +66,7 @@ def aligned_by(metrics: Metrics) -> str:
 
 def tiles(found: Mapping[str, Mapping[str, float]], method: str = "") -> list[Tile]:
     """Headlines for the topics of ``learned`` that are there; ``method`` of alignment, PPO when empty."""
-    makers = {
+    makers: dict[str, Callable[[Mapping[str, float]], Tile]] = {
         "perplexity": _perplexity,
         "instruction_following": _following,
         "pair_accuracy": _pairs,

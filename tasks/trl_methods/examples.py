@@ -92,7 +92,8 @@ def encode_marked(items: Iterable[RankedPrompt], encoder: Encoder, which: str) -
         for candidate, won in sorted(balance.items()):
             ids = encoder(item.prompt, item.candidates[candidate]) if won else None
             if ids is not None:
-                found.append(Marked(*ids, desirable=won > 0))
+                prompt, answer = ids
+                found.append(Marked(prompt, answer, won > 0))
     return found
 
 
@@ -120,7 +121,8 @@ def read_unpaired(folder: Path, encoder: Encoder) -> list[Marked]:
     for row in rows:
         ids = encoder(row["prompt"], row["answer"])
         if ids is not None:
-            found.append(Marked(*ids, desirable=bool(row["desirable"])))
+            prompt, answer = ids
+            found.append(Marked(prompt, answer, bool(row["desirable"])))
     return found
 
 

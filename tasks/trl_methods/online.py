@@ -130,6 +130,8 @@ def _encoded(answering: Answering, prompts: list[str]) -> tuple[list[list[int]],
 
 
 def _sampled(trainer: OnlineTrainer, answering: Answering, prompt_ids: list[list[int]]) -> list[list[int]]:
+    assert isinstance(trainer.args, GRPOConfig | RLOOConfig)
+    assert trainer.args.steps_per_generation is not None  # its own checks fill it in
     passes = trainer.args.steps_per_generation * trainer.num_iterations
     rollout = trainer._step // passes
     return answering.answers(adapter_of(trainer), prompt_ids, rollout, trainer.accelerator.process_index)
@@ -148,7 +150,7 @@ def online_trainer(
 ) -> OnlineTrainer:
     """A trainer for the steps after ``done``, which is a multiple of config.reuse."""
     answering = Answering(config, tokenizer, prompts, rewards, copy.deepcopy(model).eval(), scale, done // config.reuse)
-    model.generation_config.eos_token_id = end_ids(tokenizer)  # type: ignore[union-attr]  # what TRL counts as ended
+    model.generation_config.eos_token_id = end_ids(tokenizer)  # what TRL counts as ended
     given: dict[str, Any] = {
         "model": model,
         "reward_funcs": [answering.reward()],
@@ -170,7 +172,7 @@ def online_trainer(
     }
     trainer: OnlineTrainer
     if config.method == "grpo":
-        form = {"loss_type": config.loss, "scale_rewards": config.scale_rewards}
+        form: dict[str, Any] = {"loss_type": config.loss, "scale_rewards": config.scale_rewards}
         trainer = OurGRPOTrainer(args=GRPOConfig(**settings, **form), **given)
     else:
         trainer = OurRLOOTrainer(args=RLOOConfig(**settings, normalize_advantages=config.normalise_advantages), **given)
