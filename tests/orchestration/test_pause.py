@@ -104,7 +104,7 @@ def test_a_pause_outlives_its_workers_and_refuses_bad_answers(asked: Service) ->
     assert record(asked, run)["state"] == "Completed"
     assert states(asked, run) == {"candidates": "Reused", "rank": "Completed"}
     kept = [json.loads(line) for line in sheet.with_name("rankings.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [(row["annotator"], row["ranks"]) for row in kept] == [("ann", [[2, 1, 3]])] * 4
+    assert [(row["annotator"], row["ranks"]) for row in kept] == [("ann", [2, 1, 3])] * 4
 
 
 def test_plumbline_resume_hands_the_run_to_a_worker(asked: Service) -> None:
