@@ -22,7 +22,7 @@ def run_stages(recipe: str, changes: list[str], names: list[str], home: Path) ->
     refs: dict[str, ArtifactRef] = {}
     for name in names:
         stage = BY_NAME[name]
-        given = {key: refs[source] for key, source in stage.needs.items() if source in refs}
+        given = {key: refs[maker] for key, maker in stage.makers(config).items() if maker in refs}
         refs[name], state = stage.execute(run, getattr(config, name), given)
         row = run.record.row(name)
         print(f"  {name}: {state} in {row['seconds']:.0f} s", flush=True)
