@@ -24,7 +24,8 @@ def shares(count: int, parts: list[float]) -> list[int]:
     exact = [count * part / whole for part in parts]
     found = [max(int(value), 1) for value in exact]
     while sum(found) > count:
-        found[max(range(len(found)), key=lambda index: found[index] - exact[index] if found[index] > 1 else -1)] -= 1
+        able = [index for index, value in enumerate(found) if value > 1]
+        found[max(able, key=lambda index: found[index] - exact[index])] -= 1
     order = sorted(range(len(parts)), key=lambda index: (found[index] - exact[index], index))
     for index in order[: count - sum(found)]:
         found[index] += 1

@@ -190,6 +190,7 @@ def test_shares_add_up(count: int, parts: list[float]) -> None:
     assert sum(found) == count
     assert min(found) >= 1
     assert shares(10, [1.0, 1.0, 2.0]) == [3, 2, 5]
+    assert shares(4, [1.0, 1.0, 1.0, 9.0]) == [1, 1, 1, 1]
 
 
 def test_contradictory_models_are_refused() -> None:
