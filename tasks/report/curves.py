@@ -34,6 +34,24 @@ NORM = Panel(
     {"gradient norm": ("grad_norm", "gradient_norm"), "critic": ("value_gradient_norm",)},
     "Size of each update's gradient. Lone spikes are normal; endless growth means that training diverges.",
 )
+ENTROPY = Panel(
+    "Entropy",
+    "nats/token",
+    {"entropy": ("entropy",)},
+    "How undecided the model is at a token. At 0 it says the same thing every time.",
+)
+LENGTH = Panel(
+    "Answer length",
+    "tokens",
+    {"length": ("length",)},
+    "Mean length of the answers. Steady growth while the reward rises hints at padding.",
+)
+ENDED = Panel(
+    "Answers that ended",
+    "share",
+    {"ended": ("ended",)},
+    "Share of answers that came to an end by themselves within the limit.",
+)
 
 
 def _loss(meaning: str, unit: str = "nats/token") -> Panel:
@@ -101,24 +119,9 @@ PANELS: dict[str, tuple[Panel, ...]] = {
             },
             "Share of tokens (reward: of answers) that were clipped. Above 0.3 the steps are too large.",
         ),
-        Panel(
-            "Entropy",
-            "nats/token",
-            {"entropy": ("entropy",)},
-            "How undecided the model is at a token. At 0 it says the same thing every time.",
-        ),
-        Panel(
-            "Answer length",
-            "tokens",
-            {"length": ("length",)},
-            "Mean length of the answers. Steady growth while the reward rises hints at padding.",
-        ),
-        Panel(
-            "Answers that ended",
-            "share",
-            {"ended": ("ended",)},
-            "Share of answers that came to an end by themselves within the limit.",
-        ),
+        ENTROPY,
+        LENGTH,
+        ENDED,
         Panel(
             "KL of one update",
             "nats/token",
@@ -184,24 +187,9 @@ PANELS: dict[str, tuple[Panel, ...]] = {
             {"KL": ("kl",)},
             "How far the answers have moved from the start. Some is learning; a steep climb is a warning.",
         ),
-        Panel(
-            "Entropy",
-            "nats/token",
-            {"entropy": ("entropy",)},
-            "How undecided the model is at a token. At 0 it says the same thing every time.",
-        ),
-        Panel(
-            "Answer length",
-            "tokens",
-            {"length": ("length",)},
-            "Mean length of the answers. Steady growth while the reward rises hints at padding.",
-        ),
-        Panel(
-            "Answers that ended",
-            "share",
-            {"ended": ("ended",)},
-            "Share of answers that came to an end by themselves within the limit.",
-        ),
+        ENTROPY,
+        LENGTH,
+        ENDED,
         Panel(
             "Prompts without a difference",
             "share",
