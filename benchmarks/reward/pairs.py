@@ -1,6 +1,6 @@
 """K-way training of the reward model beside the same rankings exploded into pairs for TRL's RewardTrainer.
 
-    python benchmarks/reward/pairs.py [--json] [--k 10] [--prompts 176] [--seeds 3] [--method full|lora] [--shuffle]
+    python benchmarks/reward/pairs.py [--json] [--k 10] [--prompts 176] [--seeds 3] [--method full|lora] [--no-shuffle]
                                       [--data FILE --base BASE] [--home FOLDER]
 
 The start model comes from the project's own stages (a short quickstart, about a minute); the rankings are the small
@@ -8,8 +8,8 @@ world's, of equally good answers the shorter first, so that ten candidates give 
 file are taken as they come, and with --base the model that `pretrain.base` would name (package:…, a folder); rows
 with fewer than --k candidates are left out. Every run is a process of its own, ours and the peer's in alternation, on
 one thread, in float32, from the same weights, over the same prompts, epochs, optimiser, schedule and steps; data
-preparation and imports are not timed. A step of the peer is all pairs of the prompts of our step: the same gradient,
-so that the accuracies must agree. With --shuffle it draws the pairs of all prompts at random, as it does by default.
+preparation and imports are not timed. The peer draws the pairs of all prompts at random, as it does by default. With
+--no-shuffle a step of the peer is all pairs of the prompts of our step: the same gradient, so the accuracies must agree.
 Last line with --json: {"ratio" of the medians of prompts per second, "cpu_ratio" of prompts per CPU second,
 "ours_accuracy", "peer_accuracy" means over the seeds on held-out pairs, "memory_ratio" and "inverse_memory" (1/GB,
 our peak), …, values of each seed, load averages, versions}.
@@ -175,7 +175,12 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--warmup", type=int, default=4, help="steps")
     parser.add_argument("--micro", type=int, default=MICRO, help="pairs of one pass of the peer")
-    parser.add_argument("--shuffle", action="store_true", help="the peer draws pairs of all prompts")
+    parser.add_argument(
+        "--shuffle",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the peer draws pairs of all prompts, as it does by default",
+    )
     parser.add_argument("--data", help="file of rankings instead of the small world's")
     parser.add_argument("--base", help="a given base model instead of the small one")
     parser.add_argument("--home", type=Path, help="keeps the start model; a temporary folder when empty")
