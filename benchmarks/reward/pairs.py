@@ -9,7 +9,7 @@ file are taken as they come, and with --base the model that `pretrain.base` woul
 with fewer than --k candidates are left out. Every run is a process of its own, ours and the peer's in alternation, on
 one thread, in float32, from the same weights, over the same prompts, epochs, optimiser, schedule and steps; data
 preparation and imports are not timed. The peer draws the pairs of all prompts at random, as it does by default. With
---no-shuffle a step of the peer is all pairs of the prompts of our step: the same gradient, so the accuracies must agree.
+--no-shuffle a step of the peer is all pairs of the prompts of our step: the same gradient, so accuracies must agree.
 Last line with --json: {"ratio" of the medians of prompts per second, "cpu_ratio" of prompts per CPU second,
 "ours_accuracy", "peer_accuracy" means over the seeds on held-out pairs, "memory_ratio" and "inverse_memory" (1/GB,
 our peak), …, values of each seed, load averages, versions}.
