@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli_rankings import rankings
+
 app = typer.Typer(
     name="plumbline",
     help="Raw text to an aligned chat model, as a workflow whose stages can be rerun and resumed.",
@@ -14,9 +16,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-)
-rankings = typer.Typer(
-    name="rankings", help="Look at rankings, change their layout, take them out of a run.", no_args_is_help=True
 )
 app.add_typer(rankings)
 
@@ -27,13 +26,6 @@ SetOption = Annotated[
 ]
 FromOption = Annotated[str | None, typer.Option("--rerun-from", help="Run this stage and all that depend on it.")]
 ForceOption = Annotated[list[str] | None, typer.Option("--force", help="Run this stage although it could be reused.")]
-ToOption = Annotated[
-    str,
-    typer.Option(
-        "--to", help="own, pairs, pairs-chat, hh, oasst, alpaca-eval, ultrafeedback, label-studio or argilla."
-    ),
-]
-OutOption = Annotated[Path, typer.Option("--out", "-o", help="File to write: .jsonl or .json.", metavar="FILE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 
 
@@ -58,13 +50,16 @@ def plan(
     force: ForceOption = None,
     as_json: JsonOption = False,
     settings: Annotated[bool, typer.Option("--settings", help="Print every setting of every stage.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time this machine for the model of ppo first; kept for later plans.")
+    ] = False,
 ) -> None:
-    """Show stages, keys, parameters and what would be reused, without running anything."""
+    """Show stages, keys, parameters, what would be reused, memory and time of ppo, without running anything."""
     from flows.show import print_plan
 
     config = _recipe(recipe, set_)
     _check_stages(config, [*(force or []), *([rerun_from] if rerun_from else [])])
-    print_plan(recipe, config, rerun_from, force or [], as_json, settings)
+    print_plan(recipe, config, rerun_from, force or [], as_json, settings, measure)
 
 
 @app.command()
@@ -218,18 +213,6 @@ def report(
     print_report(run, open_)
 
 
-@rankings.command()
-def trust(
-    what: Annotated[str | None, typer.Argument(help="Run, or a file of rankings; the latest run by default.")] = None,
-    form: Annotated[str, typer.Option("--format", help="Format of the file, as in rank.sources.")] = "auto",
-    as_json: JsonOption = False,
-) -> None:
-    """Agreement, cycles and biases of rankings, and annotators to look at."""
-    from flows.trust import print_trust
-
-    print_trust(what, form, as_json)
-
-
 @app.command()
 def chat(
     run: RunArg = None,
@@ -332,36 +315,6 @@ def recipes(as_json: JsonOption = False) -> None:
     print(json.dumps(rows) if as_json else "\n".join(f"{name:16} {about}" for name, about in rows.items()))
     if not as_json:
         print("\nnext: plumbline plan quickstart")
-
-
-@rankings.command()
-def convert(
-    file: Annotated[Path, typer.Argument(help="Rankings in any layout.", metavar="IN")],
-    out: OutOption,
-    to: ToOption = "own",
-    from_: Annotated[str, typer.Option("--from", help="Layout of IN; by its keys by default.")] = "auto",
-    field: Annotated[
-        list[str] | None, typer.Option("--field", help="A column by the layout's name for it.", metavar="NAME=COLUMN")
-    ] = None,
-    name: Annotated[str, typer.Option("--name", help="Origin of the rankings; the file's name by default.")] = "",
-) -> None:
-    """Write rankings in another layout; says what it cannot hold."""
-    from flows.rankings import convert as convert_file
-
-    convert_file(file, from_, to, out, field or [], name)
-
-
-@rankings.command()
-def export(
-    out: OutOption,
-    run: Annotated[str | None, typer.Argument(help="Run, or the folder of its rankings; the latest run.")] = None,
-    to: ToOption = "own",
-    split: Annotated[str, typer.Option("--split", help="all, train or heldout.")] = "all",
-) -> None:
-    """Write the rankings of a run in any layout; says what it cannot hold."""
-    from flows.rankings import export as export_run
-
-    export_run(run, to, out, split)
 
 
 def _recipe(name: str, changes: list[str] | None):  # type: ignore[no-untyped-def]

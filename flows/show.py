@@ -14,14 +14,22 @@ from tasks.run import RunRecord, find_run, open_store, store_of
 
 
 def print_plan(
-    name: str, config: AlignConfig, rerun_from: str | None, force: list[str], as_json: bool, settings: bool
+    name: str,
+    config: AlignConfig,
+    rerun_from: str | None,
+    force: list[str],
+    as_json: bool,
+    settings: bool,
+    measure: bool = False,
 ) -> None:
-    """Stages in order: action, key, and the parameters that decide the artifact."""
+    """Stages in order: action, key, and the parameters that decide the artifact; what ppo will take."""
     from configs.schema import keyed_fields
+    from flows.forecast import ppo_forecast, print_forecast
     from flows.plan import plan
     from tasks.stages import dependents
 
-    steps = plan(open_store(config), config, {*force, *(dependents(rerun_from) if rerun_from else ())})
+    store = open_store(config)
+    steps = plan(store, config, {*force, *(dependents(rerun_from) if rerun_from else ())})
     rows: list[dict[str, Any]] = [
         {
             "name": step.name,
@@ -33,8 +41,9 @@ def print_plan(
         }
         for step in steps
     ]
+    found = ppo_forecast(store, config, steps, measure)
     if as_json:
-        print(json.dumps({"recipe": config.name, "stages": rows}))
+        print(json.dumps({"recipe": config.name, "stages": rows, "ppo": found}))
         return
     console = Console(highlight=False)
     table = Table(
@@ -48,6 +57,8 @@ def print_plan(
     for row in rows:
         if row["problem"]:
             console.print(f"{row['name']}: {row['problem']}", markup=False, soft_wrap=True)
+    if found:
+        print_forecast(console, found)
     console.print(f"\nnext: plumbline run {name}")
 
 
