@@ -51,7 +51,7 @@ def test_settings_change_the_forecast() -> None:
 
 def test_another_method_has_no_ppo_and_an_unknown_base_a_reason() -> None:
     assert planned("align.method=dpo") is None
-    assert "pretrain" in planned("pretrain.base=someone/a-model")["problem"]
+    assert "pretrain" in planned("pretrain.base=someone/a-model", "tokenizer.base=someone/a-model")["problem"]
 
 
 def test_a_measured_machine_gives_times_that_are_kept() -> None:
