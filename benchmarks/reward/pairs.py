@@ -1,13 +1,15 @@
 """K-way training of the reward model beside the same rankings exploded into pairs for TRL's RewardTrainer.
 
-    python benchmarks/reward/pairs.py [--json] [--k 10] [--prompts 180] [--seeds 3] [--method full|lora]
+    python benchmarks/reward/pairs.py [--json] [--k 10] [--prompts 176] [--seeds 3] [--method full|lora] [--shuffle]
                                       [--data FILE --base BASE] [--home FOLDER]
 
 The start model comes from the project's own stages (a short quickstart, about a minute); the rankings are the small
-world's, as they come: a tie gives no pair. With --data the rankings of a file are taken instead, and with --base the
-model that `pretrain.base` would name (package:…, a folder); its rows with fewer than --k candidates are left out.
-Every run is a process of its own, ours and the peer's in alternation, on one thread, in float32, from the same weights,
-over the same prompts, epochs, optimiser, schedule and steps; data preparation and imports are not timed.
+world's, of equally good answers the shorter first, so that ten candidates give 45 pairs. With --data the rankings of a
+file are taken as they come, and with --base the model that `pretrain.base` would name (package:…, a folder); rows
+with fewer than --k candidates are left out. Every run is a process of its own, ours and the peer's in alternation, on
+one thread, in float32, from the same weights, over the same prompts, epochs, optimiser, schedule and steps; data
+preparation and imports are not timed. A step of the peer is all pairs of the prompts of our step: the same gradient,
+so that the accuracies must agree. With --shuffle it draws the pairs of all prompts at random, as it does by default.
 Last line with --json: {"ratio" of the medians of prompts per second, "cpu_ratio" of prompts per CPU second,
 "ours_accuracy", "peer_accuracy" means over the seeds on held-out pairs, "memory_ratio" and "inverse_memory" (1/GB,
 our peak), …, values of each seed, load averages, versions}.
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +40,7 @@ SHORT = [  # a small but real start: it has seen the world's stories and its req
 GIVEN = ["tokenizer.base={base}", "pretrain.base={base}", "pretrain.steps=0", "pretrain.heldout_documents=2"]
 RANKED = 400  # rankings drawn; another number of prompts out of these leaves the start model as it is
 HELDOUT = 4  # prompts that the stage looks at while it trains: the peer does not look at all
-MICRO = 16  # pairs of one pass of the peer: 4 to 16 are equally fast here, 45 is 3 % slower
+MICRO = 15  # pairs of one pass of the peer: 4 to 16 are equally fast here, 45 is 3 % slower
 
 
 def prepare(options: argparse.Namespace, home: Path) -> dict[str, Path]:
@@ -57,6 +60,8 @@ def prepare(options: argparse.Namespace, home: Path) -> dict[str, Path]:
     ranked = store.open(refs["rank"])
     wanted = {"train": options.prompts, "heldout": options.heldout}
     chosen = {side: list(_usable(ranked, side, options.k, count)) for side, count in wanted.items()}
+    if not options.data:
+        chosen = {side: [_without_ties(item) for item in items] for side, items in chosen.items()}
     for name, heldout in (("rankings", chosen["heldout"][:HELDOUT]), ("heldout", chosen["heldout"])):
         folders[name] = home / name
         folders[name].mkdir(exist_ok=True)
@@ -78,6 +83,17 @@ def _usable(folder: Path, side: Any, k: int, most: int) -> Iterator[RankedPrompt
         if any(pairs(ranking.ranks) for ranking in rankings):
             found += 1
             yield RankedPrompt(item.prompt, item.candidates[:k], rankings, item.models[:k])
+
+
+def _without_ties(item: RankedPrompt) -> RankedPrompt:
+    """Of equal ranks the shorter answer is better, then the one that is first in the alphabet."""
+    texts = item.candidates
+    keys = [[(rank, len(text), text) for rank, text in zip(ranks, texts, strict=True)] for ranks in item.ranks]
+    rankings = [
+        replace(ranking, ranks=[1 + sorted(row).index(key) for key in row])
+        for ranking, row in zip(item.rankings, keys, strict=True)
+    ]
+    return replace(item, rankings=rankings)
 
 
 def run(side: str, spec: dict[str, Any], home: Path) -> dict[str, Any]:
@@ -116,6 +132,7 @@ def compare(options: argparse.Namespace, folders: dict[str, Path], home: Path) -
             "seed": seed,
         }
         spec = {name: str(folder) for name, folder in folders.items()} | {"reward": reward, "micro": options.micro}
+        spec |= {"shuffle": options.shuffle}
         for side in ("ours", "peer") if seed % 2 == 0 else ("peer", "ours"):
             results[side].append(run(side, spec, home))
     return results
@@ -148,7 +165,7 @@ def summary(results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--k", type=int, default=10, help="candidates of a prompt")
-    parser.add_argument("--prompts", type=int, default=180, help="to train on")
+    parser.add_argument("--prompts", type=int, default=176, help="to train on")
     parser.add_argument("--heldout", type=int, default=100, help="prompts held out")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=1)
@@ -158,6 +175,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--warmup", type=int, default=4, help="steps")
     parser.add_argument("--micro", type=int, default=MICRO, help="pairs of one pass of the peer")
+    parser.add_argument("--shuffle", action="store_true", help="the peer draws pairs of all prompts")
     parser.add_argument("--data", help="file of rankings instead of the small world's")
     parser.add_argument("--base", help="a given base model instead of the small one")
     parser.add_argument("--home", type=Path, help="keeps the start model; a temporary folder when empty")
@@ -181,7 +199,13 @@ def main() -> None:
     print("  ".join(f"{name} {value:.4g}" for name, value in found.items()))
     if options.json:
         versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "trl", "peft")}
-        about = {"method": options.method, "micro": options.micro, "load": os.getloadavg(), "versions": versions}
+        about = {
+            "method": options.method,
+            "shuffle": options.shuffle,
+            "micro": options.micro,
+            "load": os.getloadavg(),
+            "versions": versions,
+        }
         print(json.dumps(found | data | about | {"seeds": results}))
 
 

@@ -3,9 +3,10 @@
     python pairs_sides.py ours|peer SPEC.json
 
 SPEC: base, finetuned, rankings, heldout (folders), work (an empty folder), reward (settings of the reward stage),
-micro (pairs of one forward pass of the peer). The last line is JSON: prompts, seconds, cpu, peak_mb (of the process),
-train_mb (above what it held before the first step), accuracy (pairs of the held-out prompts), first_loss.
-Both sides read the same token ids and are scored by the same code, with the score at the last token.
+micro (pairs of one forward pass of the peer), shuffle (whether it draws pairs of all prompts at random). The last line
+is JSON: prompts, seconds, cpu, peak_mb (of the process), train_mb (above what it held before the first step), accuracy
+(pairs of the held-out prompts), first_loss. Both sides read the same token ids and are scored by the same code, with
+the score at the last token.
 """
 
 import json
@@ -80,24 +81,30 @@ def ours(spec: dict[str, Any], config: RewardConfig) -> dict[str, Any]:
     train_reward(config, Inputs(folders=folders), out, Timed(work, clock=clock))
     result = clock.result()  # before the scoring, which may need more memory
     curve = [json.loads(line) for line in (out / "training" / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
-    return result | {"accuracy": accuracy(spec, config, load_reward(out)), "first_loss": curve[0]["loss"]}
+    return result | {
+        "accuracy": accuracy(spec, config, load_reward(out, folders["base"], folders["finetuned"])),
+        "first_loss": curve[0]["loss"],
+    }
 
 
 def peer(spec: dict[str, Any], config: RewardConfig) -> dict[str, Any]:
-    """TRL's RewardTrainer on every pair of every ranking; its own data order, collator and loop.
+    """TRL's RewardTrainer on every pair of every ranking; its own collator and loop.
 
     Not its defaults: bfloat16 and gradient checkpointing are off, the optimiser and its schedule are the stage's, a
     step is as many pairs as ``prompts_per_step`` prompts have on average, nothing is saved or evaluated meanwhile.
     """
     from datasets.utils.logging import disable_progress_bar
 
+    from tasks.reward.batches import step_prompts, steps_per_epoch
+
     disable_progress_bar()
-    work, tokenizer = Path(spec["work"]), load_tokenizer(Path(spec["finetuned"]))
+    work, tokenizer, seed = Path(spec["work"]), load_tokenizer(Path(spec["finetuned"])), config.seed or 0
     items = read_rankings(Path(spec["rankings"]), "train")
-    rows = exploded(items, config, tokenizer)
-    prompts = sum(any(pairs(ranking) for ranking in item.ranks) for item in items)
-    steps = config.epochs * -(-prompts // config.prompts_per_step)
-    accumulate = max(round(config.epochs * len(rows) / steps / spec["micro"]), 1)
+    items = [item for item in items if any(pairs(ranking) for ranking in item.ranks)]
+    steps = steps_per_epoch(len(items), config.prompts_per_step)
+    order = [at for step in range(steps) for at in step_prompts(step, len(items), config.prompts_per_step, seed)]
+    rows = exploded([items[at] for at in order], config, tokenizer)
+    accumulate = max(round(len(rows) / steps / spec["micro"]), 1)
     trainer = make_trainer(spec, config, rows, accumulate, tokenizer)
     clock = Clock()
     clock.begin()
@@ -111,7 +118,7 @@ def peer(spec: dict[str, Any], config: RewardConfig) -> dict[str, Any]:
         "first_loss": first_loss(trainer),
         "pairs": len(rows),
         "steps": trainer.state.global_step,
-        "steps_ours": steps,
+        "steps_ours": config.epochs * steps,
     }
 
 
@@ -141,6 +148,7 @@ def make_trainer(
             gradient_accumulation_steps=accumulate,
             num_train_epochs=config.epochs,
             max_grad_norm=opt.clip,
+            train_sampling_strategy="random" if spec["shuffle"] else "sequential",
             max_length=None,  # the ids are cut already
             seed=config.seed or 0,
             save_strategy="no",

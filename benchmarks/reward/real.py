@@ -67,6 +67,7 @@ def slice_scores(options: argparse.Namespace, items: list[RankedPrompt], home: P
         f"rank.heldout={LOOK / taken}",
         f"reward.prompts_per_step={options.prompts_per_step}",
         f"reward.max_length={options.max_length}",
+        f"reward.candidates_per_pass={options.candidates_per_pass}",
         f"reward.epochs={options.epochs}",
         f"reward.readout={options.readout}",
         f"reward.optimizer.learning_rate={options.learning_rate}",
@@ -77,12 +78,13 @@ def slice_scores(options: argparse.Namespace, items: list[RankedPrompt], home: P
     used = {item.prompt_key for side in (train, read_rankings(folder, "heldout")) for item in side}
     fresh = [item for item in items if item.prompt_key not in used]
     heldout = random.Random(options.seed).sample(fresh, min(options.heldout, len(fresh)))
+    base, finetuned, reward = (open_store().open(refs[name]) for name in ("pretrain", "finetune", "reward"))
     begin = time.process_time()
-    found = rows(train, heldout, options.seed, model_scorer(open_store().open(refs["reward"]), options.max_length))
+    found = rows(train, heldout, options.seed, model_scorer(reward, base, finetuned, options.max_length))
     return {"rows": found, "train_prompts": len(train), "scoring_cpu_s": time.process_time() - begin}
 
 
-def model_scorer(folder: Path, max_length: int) -> Scorer:
+def model_scorer(folder: Path, base: Path, finetuned: Path, max_length: int) -> Scorer:
     """The trained reward model, as later stages use it."""
     import torch
 
@@ -90,7 +92,7 @@ def model_scorer(folder: Path, max_length: int) -> Scorer:
     from tasks.scoring import encode_answer, load_reward, reward_scores
 
     torch.set_num_threads(1)
-    tokenizer, model = load_tokenizer(folder), load_reward(folder)
+    tokenizer, model = load_tokenizer(folder), load_reward(folder, base, finetuned)
 
     def score(item: RankedPrompt) -> list[float]:
         encoded = [encode_answer(tokenizer, item.prompt, text, max_length) for text in item.candidates]
@@ -137,6 +139,7 @@ def main() -> None:
     parser.add_argument("--heldout", type=int, default=400, help="prompts that the model scores")
     parser.add_argument("--max-length", type=int, default=192, help="tokens")
     parser.add_argument("--prompts-per-step", type=int, default=4)
+    parser.add_argument("--candidates-per-pass", type=int, default=8, help="less memory, the same gradient")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--readout", default="mean", choices=("last", "mean", "match"))
     parser.add_argument("--learning-rate", type=float, default=2e-4)

@@ -33,6 +33,7 @@ from tasks.ppo.processes import Processes
 from tasks.ppo.rows import encode_rows
 from tasks.ppo.supported import check_supported
 from tasks.ppo.terms import reward_terms
+from tasks.ppo.watch import make_guard
 from tasks.prompt_sets import Prompt
 from tasks.rewards import RewardFunction, Rewards
 
@@ -158,6 +159,9 @@ class PPOTrainer:
         self.roles = Roles(
             self.config, processes, self.processing_class, prompts, Rewards(terms), ends=ends, engine=engine
         )
+        if self.config.guard.every is not None and not self.eval_prompts:
+            raise BadConfig("ppo.guard.every measures on held-out prompts: give an eval_dataset, or leave it empty")
+        self.guard = self.learner.guard = make_guard(self.roles, self.learner, self.eval_prompts)
         self._log = log or print_row
         checkpoints = None if output_dir is None else Path(output_dir) / "checkpoints"
         self.training = Training(self.roles, self.learner, checkpoints, self._on_row)
@@ -165,9 +169,13 @@ class PPOTrainer:
     def train(self) -> list[Row]:
         """Train to the end, from the newest checkpoint of ``output_dir``; returns a row of figures an iteration."""
         self.training.resume()
+        self.guard.begin()
         self.training.run()
         if self.config.ema.release == "ema":
             self.learner.take_average()
+        if self.config.guard.select == "best":
+            self.guard.take_best()
+            self.learner.policy.refresh()
         return cast(list[Row], self.learner.curve)
 
     def evaluate(self, eval_dataset: Iterable[Mapping[str, Any]] | None = None) -> Row:

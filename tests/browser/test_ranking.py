@@ -140,7 +140,7 @@ def test_arrows_all_bad_skip_and_back(site: tuple[Path, int, str], browser: Any)
     begin(page, link)
     for key in ("ArrowRight", "ArrowRight", "1", "ArrowLeft", "ArrowLeft", "4", "ArrowUp", "ArrowUp", "Delete"):
         page.keyboard.press(key)
-    marked = page.locator("input:checked").evaluate_all("all => all.map(one => one.name + one.value)")
+    marked = page.locator("input[type=radio]:checked").evaluate_all("all => all.map(one => one.name + one.value)")
     assert marked == ["rank_21"], "the mark had moved on to the fourth; two before it is the second"
     page.keyboard.press("b")
     wait_for_next(page, 1)

@@ -294,6 +294,7 @@ def test_every_stage_has_a_headline() -> None:
     assert headline("pretrain", {"perplexity": 3.5, "perplexity_start": 600.0}) == "perplexity 600.0 → 3.50"
     assert headline("reward", {"pair_accuracy": 0.75, "length_baseline": None}) == "pairs right 75\u00a0%"
     assert headline("ppo", {}) == ""
+    assert headline("ppo", {"kl": 2.5, "guard": "warn"}) == "KL 2.50, guard 🟠 warn"
 
 
 def test_progress_says_how_far_and_how_long() -> None:

@@ -118,7 +118,7 @@ class Service:
             self.stop_worker(name)
         self.kill_server()
 
-    def start_server(self, seconds: float = 180) -> None:
+    def start_server(self, seconds: float = 600) -> None:
         """Start, or start again on the same port and history; returns when it answers."""
         address = ["--host", "127.0.0.1", "--port", str(self.port)]
         self.server = self._start("server", [sys.executable, "-m", "prefect", "server", "start", *address])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from hackable import share_of_a
 from ppo_parts import Parts, digests, folder, letter_tokenizer, tiny_llama
 from safetensors.torch import load_file
 from test_ppo_stage import DyingLive, Killed
@@ -15,6 +16,7 @@ from configs.schema.guard import GuardConfig
 from configs.schema.ppo import KlConfig
 from configs.schema.rollout import TableConfig
 from configs.schema.training import CheckpointConfig
+from tasks.failures import BadConfig
 from tasks.live import Live
 from tasks.ppo.guard import Guard, Sampled, Yardstick
 from tasks.ppo.iteration import Roles, iterate
@@ -22,7 +24,7 @@ from tasks.ppo.learner import Learner
 from tasks.ppo.processes import Processes
 from tasks.ppo.signals import heldout_signals, repeated_share, rollout_signals
 from tasks.ppo.train import train_ppo
-from tasks.ppo.trainer import Training
+from tasks.ppo.trainer import PPOTrainer, Training
 from tasks.ppo.watch import make_guard
 from tasks.prompt_sets import Prompt
 from tasks.rewards import Rewards, function_term, import_function
@@ -238,3 +240,15 @@ def test_killed_and_resumed_guard_is_uninterrupted(parts: Parts, tmp_path: Path,
         assert set(weights) == set(load_file(whole / "adapter_model.safetensors"))
     assert resumed["selected_iteration"] <= 4
     assert math.isfinite(resumed["reward"])
+
+
+def test_the_library_is_guarded_too() -> None:
+    rows = [{"prompt": letter} for letter in "abcdefgh"]
+    settings = {"iterations": 2, "batch": 4, "minibatch": 4, "max_new_tokens": 6, "guard": {"every": 1}}
+    model, tokenizer = tiny_llama(16).requires_grad_(False), letter_tokenizer()
+    trainer = PPOTrainer(model, share_of_a, settings, rows, rows[:2], tokenizer, log=lambda row: None)
+    trainer.train()
+    assert [row["step"] for row in trainer.guard.rows] == [1, 2]
+    assert trainer.guard.selected["iteration"] in (0, 1, 2)
+    with pytest.raises(BadConfig, match="eval_dataset"):
+        PPOTrainer(tiny_llama(16).requires_grad_(False), share_of_a, settings, rows, None, tokenizer)
