@@ -67,7 +67,7 @@ def slice_scores(options: argparse.Namespace, items: list[RankedPrompt], home: P
         f"rank.heldout={LOOK / taken}",
         f"reward.prompts_per_step={options.prompts_per_step}",
         f"reward.max_length={options.max_length}",
-        f"reward.candidates_per_pass={options.candidates_per_pass}",
+        f"reward.tokens_per_pass={options.tokens_per_pass}",
         f"reward.epochs={options.epochs}",
         f"reward.readout={options.readout}",
         f"reward.optimizer.learning_rate={options.learning_rate}",
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--heldout", type=int, default=400, help="prompts that the model scores")
     parser.add_argument("--max-length", type=int, default=192, help="tokens")
     parser.add_argument("--prompts-per-step", type=int, default=4)
-    parser.add_argument("--candidates-per-pass", type=int, default=8, help="less memory, the same gradient")
+    parser.add_argument("--tokens-per-pass", type=int, default=1536, help="less memory, the same gradient")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--readout", default="mean", choices=("last", "mean", "match"))
     parser.add_argument("--learning-rate", type=float, default=2e-4)

@@ -63,10 +63,10 @@ class RewardConfig(Strict):
     reference_prompts: int = setting(256, "Training prompts that give reference answers.", unit="prompts", ge=1)
     epochs: int = setting(1, "Passes over the prompts.", unit="epochs", ge=1)
     prompts_per_step: int = setting(8, "Prompts a step over all processes.", unit="prompts", ge=1)
-    candidates_per_pass: int = setting(
-        64,
-        "Answers of one forward pass; a prompt with more is computed in parts, and the loss stays the same.",
-        unit="answers",
+    tokens_per_pass: int = setting(
+        4096,
+        "Padded size of one forward pass; a prompt with more is computed in parts, and the loss stays the same.",
+        unit="tokens",
         ge=1,
     )
     max_length: int = setting(512, "Longer conversations are cut at the left.", unit="tokens", ge=8)

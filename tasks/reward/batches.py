@@ -129,17 +129,34 @@ def _block(group: list[_Placed]) -> Block:
     )
 
 
+def padded_tokens(rows: list[Conversation]) -> int:
+    """Tokens of a pass of these rows: each is as long as the longest."""
+    return len(rows) * max(len(row.ids) for row in rows)
+
+
 def passes(prompts: list[EncodedPrompt], most: int) -> list[list[EncodedPrompt]]:
-    """The prompts of a step in groups of at most ``most`` candidates, in order; a prompt with more stands alone."""
+    """The prompts of a step in groups of at most ``most`` padded tokens, in order; a prompt with more stands alone."""
     groups: list[list[EncodedPrompt]] = []
-    rows = 0
+    rows: list[Conversation] = []
     for prompt in prompts:
-        if not groups or rows + len(prompt.rows) > most:
+        rows = [*rows, *prompt.rows]
+        if not groups or padded_tokens(rows) > most:
             groups.append([])
-            rows = 0
+            rows = prompt.rows
         groups[-1].append(prompt)
-        rows += len(prompt.rows)
     return groups
+
+
+def row_parts(lengths: list[int], most: int) -> list[slice]:
+    """Rows of these lengths in parts of at most ``most`` padded tokens, in order; a longer row stands alone."""
+    parts: list[slice] = []
+    first, longest = 0, 0
+    for row, length in enumerate(lengths):
+        longest = max(longest, length)
+        if row > first and (row + 1 - first) * longest > most:
+            parts.append(slice(first, row))
+            first, longest = row, length
+    return [*parts, slice(first, len(lengths))]
 
 
 def bootstrap(prompts: list[EncodedPrompt], members: int, seed: int) -> list[EncodedPrompt]:

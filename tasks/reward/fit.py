@@ -23,7 +23,16 @@ from tasks.checkpoint import (
 from tasks.failures import Diverged, LostWorker
 from tasks.live import Live
 from tasks.rankings import RankedPrompt
-from tasks.reward.batches import EncodedPrompt, RankBatch, collate, has_pair, passes, step_prompts, steps_per_epoch
+from tasks.reward.batches import (
+    EncodedPrompt,
+    RankBatch,
+    collate,
+    has_pair,
+    passes,
+    row_parts,
+    step_prompts,
+    steps_per_epoch,
+)
 from tasks.reward.losses import Objective, ordered, ranking_loss
 from tasks.reward.measure import heldout_accuracy
 from tasks.reward.model import Built
@@ -119,7 +128,7 @@ def _step(parts: Parts, prompts: list[EncodedPrompt], step: int, steps: int) -> 
     usable = float(sum(any(has_pair(ranking.ranks) for ranking in prompt.rankings) for prompt in prompts))
     count = max(_sum(parts, [usable])[0], 1.0)
     sums = [0.0, 0.0, 0.0]
-    for group in passes(prompts, parts.config.candidates_per_pass):
+    for group in passes(prompts, parts.config.tokens_per_pass):
         found = _pass(parts, collate(group, parts.pad_id).to(parts.accelerator.device), count)
         sums = [mine + more for mine, more in zip(sums, found, strict=True)]
     total, right, pairs = _sum(parts, sums)
@@ -145,7 +154,7 @@ def _sum(parts: Parts, values: list[float]) -> list[float]:
 
 def _pass(parts: Parts, batch: RankBatch, prompts: float) -> list[float]:
     """Add the gradient of one pass. Returns its summed loss, its pairs ordered rightly, and its pairs."""
-    score_BM = pass_scores(parts.model, batch, parts.config.candidates_per_pass)
+    score_BM = pass_scores(parts.model, batch, parts.config.tokens_per_pass)
     total = ranking_loss(score_BM, batch, parts.objective)
     (total / prompts).backward()
     right, pairs = ordered(score_BM, batch)
@@ -155,14 +164,17 @@ def _pass(parts: Parts, batch: RankBatch, prompts: float) -> list[float]:
 def pass_scores(model: RewardNetwork, batch: RankBatch, most: int) -> Tensor:
     """Raw scores [B, M] of all candidates of a pass.
 
-    More than ``most`` are computed in parts whose inner states are thrown away and computed again in the backward
-    pass, dropout included: the same loss and gradient in the memory of one part (Chen et al. 2016).
+    More than ``most`` padded tokens are computed in parts whose inner states are thrown away and computed again in
+    the backward pass, dropout included: the same loss and gradient in the memory of one part (Chen et al. 2016).
     """
-    rows = (batch.ids_BT, batch.start_B, batch.lengths_B)
     with torch.autocast("cuda", torch.bfloat16, enabled=batch.ids_BT.device.type == "cuda"):
-        if len(batch.ids_BT) <= most:
-            return model(*rows)
-        parts = [[tensor[first : first + most] for tensor in rows] for first in range(0, len(batch.ids_BT), most)]
+        if batch.ids_BT.numel() <= most:
+            return model(batch.ids_BT, batch.start_B, batch.lengths_B)
+        lengths: list[int] = batch.lengths_B.tolist()
+        parts = [
+            (batch.ids_BT[rows, : max(lengths[rows])], batch.start_B[rows], batch.lengths_B[rows])
+            for rows in row_parts(lengths, most)
+        ]
         return torch.cat([recomputed(model, *part, use_reentrant=False) for part in parts])
 
 

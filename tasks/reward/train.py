@@ -15,7 +15,7 @@ from tasks.failures import BadData
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.rankings import RankedPrompt, length_baseline, pair_accuracy, pairs, read_rankings
-from tasks.reward.batches import bootstrap, encode_items, shuffled_ranks
+from tasks.reward.batches import bootstrap, encode_items, padded_tokens, shuffled_ranks
 from tasks.reward.fit import Data, Place, Row, fit
 from tasks.reward.judgement import headline, judge
 from tasks.reward.measure import heldout_accuracy, normalised, score_members, world_probes
@@ -49,7 +49,7 @@ def train_reward(config: RewardConfig, inputs: Inputs, out: Path, live: Live) ->
             "length_baseline": length_baseline(heldout),
             "prompts": len(train),
             "steps": len(made.curve),
-            "oversized_prompts": sum(len(item.candidates) > config.candidates_per_pass for item in train),
+            "oversized_prompts": sum(padded_tokens(prompt.rows) > config.tokens_per_pass for prompt in data.train),
             "unrated_rankings": sum(not ranking.ratings for item in train for ranking in item.rankings),
             "trainable_parameters": made.trainable,
         }

@@ -1,5 +1,6 @@
 """Batches of ranked prompts, order of steps, the shuffled control."""
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from tasks.chat import user
 from tasks.rankings import RankedPrompt, Ranking
-from tasks.reward.batches import EncodedPrompt, bootstrap, collate, passes, shuffled_ranks, step_prompts
+from tasks.reward.batches import EncodedPrompt, bootstrap, collate, passes, row_parts, shuffled_ranks, step_prompts
 from tasks.scoring import Conversation
 
 
@@ -34,12 +35,25 @@ def test_collate_places_candidates_and_ranks() -> None:
     assert batch.prompts == 2
 
 
-@given(st.lists(st.integers(2, 12), min_size=1, max_size=9), st.integers(1, 20))
-def test_passes_hold_whole_prompts_and_at_most_so_many_answers(sizes: list[int], most: int) -> None:
-    prompts = [EncodedPrompt([Conversation([n], 0)] * size, []) for n, size in enumerate(sizes)]
-    groups = passes(prompts, most)
-    assert [prompt for group in groups for prompt in group] == prompts
-    assert all(len(group) == 1 or sum(len(prompt.rows) for prompt in group) <= most for group in groups)
+@given(st.lists(st.lists(st.integers(1, 9), min_size=2, max_size=12), min_size=1, max_size=9), st.integers(1, 150))
+def test_passes_hold_whole_prompts_and_at_most_so_many_tokens(prompts: list[list[int]], most: int) -> None:
+    encoded = [EncodedPrompt([Conversation([n] * length, 0) for length in one], []) for n, one in enumerate(prompts)]
+    groups = passes(encoded, most)
+    assert [prompt for group in groups for prompt in group] == encoded
+
+    def padded(group: list[EncodedPrompt]) -> int:
+        return collate(group, 0).ids_BT.numel()
+
+    assert all(len(group) == 1 or padded(group) <= most for group in groups)
+    assert all(padded([*group, after[0]]) > most for group, after in itertools.pairwise(groups)), "not one more fits"
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 60))
+def test_a_part_holds_as_many_rows_as_fit(lengths: list[int], most: int) -> None:
+    parts = [lengths[part] for part in row_parts(lengths, most)]
+    assert [length for part in parts for length in part] == lengths
+    assert all(len(part) == 1 or len(part) * max(part) <= most for part in parts)
+    assert all((len(part) + 1) * max(*part, after[0]) > most for part, after in itertools.pairwise(parts))
 
 
 def test_bootstrap_draws_as_many_prompts_as_there_are() -> None:

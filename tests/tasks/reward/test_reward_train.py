@@ -18,6 +18,9 @@ from tasks.chat import load_tokenizer, user
 from tasks.failures import BadConfig, BadData, Diverged
 from tasks.inputs import Inputs
 from tasks.rankings import RankedPrompt, Ranking, pair_accuracy, read_rankings, write_rankings
+from tasks.reward.batches import collate, encode_items
+from tasks.reward.fit import pass_scores
+from tasks.reward.losses import Objective, ranking_loss
 from tasks.reward.model import build
 from tasks.reward_network import RewardNetwork
 from tasks.scoring import encode_answer, load_reward, reward_scores
@@ -125,14 +128,49 @@ def test_every_candidate_goes_through_the_model_once(run: Run, monkeypatch: pyte
 
 
 def test_a_prompt_in_parts_learns_the_same(run: Run) -> None:
-    """Three answers a pass: each prompt of four is computed in parts. One pass holds eight prompts otherwise."""
+    """Four answers of 27 or 28 tokens: three fit in 84, and each goes alone in 1. A pass is a step otherwise."""
     whole, first = run("whole", "work-whole", epochs=1)
-    parts, second = run("parts", "work-parts", epochs=1, candidates_per_pass=3)
-    assert (whole["oversized_prompts"], parts["oversized_prompts"]) == (0, 48)
-    curves = [(out / "training/curve.jsonl").read_text().splitlines() for out in (first, second)]
-    for one, other in zip(*curves, strict=True):
-        assert json.loads(other)["loss"] == pytest.approx(json.loads(one)["loss"], abs=1e-5)
-        assert json.loads(other)["grad_norm"] == pytest.approx(json.loads(one)["grad_norm"], rel=1e-3)
+    expected = [json.loads(line) for line in (first / "training/curve.jsonl").read_text().splitlines()]
+    assert whole["oversized_prompts"] == 0
+    for budget in (84, 1):
+        parts, out = run(f"parts{budget}", f"work-{budget}", epochs=1, tokens_per_pass=budget)
+        assert parts["oversized_prompts"] == 48
+        rows = [json.loads(line) for line in (out / "training/curve.jsonl").read_text().splitlines()]
+        assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], abs=1e-5)
+        assert [row["grad_norm"] for row in rows] == pytest.approx([row["grad_norm"] for row in expected], rel=1e-3)
+
+
+@pytest.mark.parametrize("readout", ["last", "mean", "match"])
+def test_parts_of_unlike_answers_have_the_same_gradient(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch, readout: str
+) -> None:
+    """Every part is as wide as its own longest answer."""
+    tokenizer = load_tokenizer(folders["base"])
+    model = build(toy_config(readout=readout), Inputs(folders=folders), tokenizer, 0).model.train()
+    torch.nn.init.normal_(model.score.weight, generator=torch.Generator().manual_seed(0))
+    texts = ["a" * length for length in (30, 2, 9, 1, 14, 5)]
+    items = [RankedPrompt(user("q"), texts, [Ranking([2, 4, 1, 6, 3, 5])])]
+    batch = collate(encode_items(tokenizer, items, 64), 0)
+    forward, shapes = RewardNetwork.forward, []
+
+    def seen(model: RewardNetwork, *rows: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(rows[0].shape))
+        return forward(model, *rows)
+
+    monkeypatch.setattr(RewardNetwork, "forward", seen)
+    found = []
+    for budget in (10_000, 90):
+        model.zero_grad()
+        score_BM = pass_scores(model, batch, budget)
+        ranking_loss(score_BM, batch, Objective()).backward()
+        grads = torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+        found.append((score_BM.detach(), grads))
+    parts = shapes[1:]
+    assert len({width for _, width in parts}) > 1
+    assert all(rows * width <= 90 for rows, width in parts)
+    torch.testing.assert_close(found[1][0], found[0][0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found[1][1], found[0][1], atol=1e-5, rtol=1e-4)
+    assert float(found[0][1].norm()) > 0.01
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
