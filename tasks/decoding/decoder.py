@@ -115,8 +115,8 @@ class RoomyCache:
     def attend(self, layer: int, query_AHD: Tensor, key_AGD: Tensor, value_AGD: Tensor, scale: float) -> Tensor:
         """Write the newest key and value, look at all; returns the heads side by side, [A, H·D].
 
-        Two small matrix products a row take half the time of PyTorch's attention kernel, which is made for many queries;
-        where several query heads share a key, a quarter of it, for that kernel needs a copy of the key for each.
+        Two small matrix products a row take half the time of PyTorch's attention kernel, which is made for many
+        queries; where several query heads share a key, a quarter, for that kernel needs a copy of the key for each.
         """
         key_AGDL, value_AGLD = self.keys[layer], self.values[layer]
         key_AGDL[..., self.at - 1] = key_AGD

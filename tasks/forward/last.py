@@ -9,7 +9,7 @@ from tasks.forward import llama
 
 
 def last_states(trunk: nn.Module, ids_BT: Tensor, length_B: Tensor) -> Tensor:
-    """state_BH at each text's last token. Texts are padded at the right: no real token sees a pad, no mask is needed."""
+    """state_BH at each text's last token. Texts are padded at the right, so that no real token sees a pad."""
     if llama.fits(trunk):
         return llama.states(trunk, ids_BT, length_B - 1)[:, 0]
     state_BTH = trunk(input_ids=ids_BT, use_cache=False).last_hidden_state

@@ -1,8 +1,8 @@
 """The pass of a Llama (Touvron et al. 2023; also SmolLM2) over whole texts, as far as somebody reads its states.
 
 The model's own modules compute every matrix product, adapters included. Norms, rotation and attention are written out;
-the last layer computes queries, output and MLP for the columns that are asked for alone, of the others it needs keys and
-values. States equal the model's own to rounding (tests/tasks/forward).
+the last layer computes queries, output and MLP for the columns that are asked for alone, of the others it needs keys
+and values. States equal the model's own to rounding (tests/tasks/forward).
 Shapes: B texts, T columns, K of them asked for, H width, N query heads, G key heads, D width of a head.
 """
 
@@ -16,7 +16,6 @@ from transformers import LlamaForCausalLM, LlamaModel, PreTrainedModel
 
 from tasks.decoding.llama import ROPES
 from tasks.forward.functions import Norm, Rotate
-
 
 Asked = slice | Tensor
 """Columns somebody reads: the same of each text, or one of each, [B]."""

@@ -93,7 +93,8 @@ def test_an_adapter_gets_the_gradients_of_the_models_own_pass() -> None:
 
     own = gradients(_own_states(inner, ids_BT, attention_BT)[:, 5:])
     found = gradients(llama.states(inner, ids_BT, slice(5, None), attention_BT))
-    assert set(found) == set(own) and len(own) == 3 * 7 * 2
+    assert set(found) == set(own)
+    assert len(own) == 3 * 7 * 2
     for name, grad in own.items():
         assert float((found[name] - grad).norm()) <= 1e-4 * float(grad.norm()), name
 
@@ -119,7 +120,8 @@ def test_other_models_and_settings_keep_their_own_pass() -> None:
         pass
 
     model = _llama()
-    assert llama.fits(model) and llama.fits(model.model)
+    assert llama.fits(model)
+    assert llama.fits(model.model)
     assert not llama.fits(Other(model.config).eval())
     assert not llama.fits(GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=2, vocab_size=9)).eval())
     assert not llama.fits(_llama().train())
