@@ -102,6 +102,11 @@ class RankedPrompt:
         return prompt_key(self.prompt)
 
     @property
+    def split_key(self) -> str:
+        """The prompt with every run of white space as one blank: the same prompt in files of two layouts is one."""
+        return prompt_key([{**turn, "content": " ".join(turn["content"].split())} for turn in self.prompt])
+
+    @property
     def id(self) -> str:
         """The first 16 hex digits of the SHA-256 of the prompt and the set of its candidates, whatever their order."""
         content = json.dumps([self.prompt_key, sorted(self.candidates)], ensure_ascii=False)

@@ -84,7 +84,7 @@ def candidates(config: CandidateConfig, inputs: Inputs, out: Path, live: Live) -
 
 
 @stage(
-    version=3,  # trust.json
+    version=4,  # prompts that differ in white space only are on one side
     makes="rankings",
     needs={"world": "world", "candidates": "candidates"},
 )

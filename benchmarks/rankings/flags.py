@@ -1,10 +1,11 @@
 """Annotators that disagree with all others: how often, how soon and how wrongly the trust report flags them.
 
-    python benchmarks/rankings/flags.py [--runs 200] [--json]
+    python benchmarks/rankings/flags.py [--runs 200] [--first-seed 100000] [--json]
 
 Prompts with K = 4 … 10 candidates and a true order. Everybody answers every pair of candidates; an answer is flipped
-with the annotator's own rate; candidates are ranked by the pairs they won, equal numbers are ties. One of nine
-annotators is not like the others. A vote is one ranked prompt. Everybody ranks every prompt, or three a prompt.
+with the annotator's own rate; candidates are ranked by the pairs they won, equal numbers are ties. One annotator is
+not like the others. A vote is one ranked prompt. Of nine annotators each prompt gets all, five, four or three; or there
+are four, who rank everything. The test's bets were chosen on seeds from 0 on, so the figures are made with others.
 """
 
 import argparse
@@ -18,9 +19,10 @@ from tasks.rank.trust.votes import Block, block
 from tasks.rankings import RankedPrompt, Ranking
 
 VOTES = 50
-PEOPLE = 9
+PANELS = ((9, 9), (9, 5), (9, 4), (9, 3), (4, 4))  # annotators; of them a prompt
 # name → flips of the others; of the one; whole votes of the one that are reversed; that are at random
-CASES = {
+Case = tuple[float, float, float, float]
+CASES: dict[str, Case] = {
     "reversed": (0.1, 0.1, 1.0, 0.0),
     "at random": (0.1, 0.1, 0.0, 1.0),
     "one answer in ten flipped, the others consistent": (0.0, 0.1, 0.0, 0.0),
@@ -47,7 +49,7 @@ def turned(rng: random.Random, ranks: list[int], reverse: bool, at_random: float
     return [max(ranks) + 1 - rank for rank in ranks] if reverse else ranks
 
 
-def simulate(seed: int, case: tuple[float, float, float, float], overlap: int, people: int) -> list[Block]:
+def simulate(seed: int, case: Case, people: int, overlap: int) -> list[Block]:
     """Blocks of prompts until annotator "0", the one in question, has VOTES votes."""
     rng = random.Random(seed)
     others, own, reverse, at_random = case
@@ -69,20 +71,20 @@ def simulate(seed: int, case: tuple[float, float, float, float], overlap: int, p
     return blocks
 
 
-def measure(runs: int, case: tuple[float, float, float, float], overlap: int, people: int = PEOPLE) -> dict[str, float]:
+def measure(seeds: range, case: Case, people: int, overlap: int) -> dict[str, float]:
     """Share of runs in which the one was flagged, its votes at the flag, share of runs with another one flagged."""
     at, wrong = [], 0
-    for seed in range(runs):
-        found = dissents(simulate(seed, case, overlap, people), people, DISSENT)
+    for seed in seeds:
+        found = dissents(simulate(seed, case, people, overlap), people, DISSENT)
         one = found["0"]
         if one.flagged:
             at.append(one.flagged_at or 0)
         wrong += any(test.flagged for name, test in found.items() if name != "0")
     return {
-        "flagged": len(at) / runs,
+        "flagged": len(at) / len(seeds),
         "median_votes": statistics.median(at) if at else float("nan"),
         "most_votes": max(at, default=0),
-        "others_flagged": wrong / runs,
+        "others_flagged": wrong / len(seeds),
     }
 
 
@@ -110,22 +112,24 @@ def honest_report(seed: int, people: int = 8) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--first-seed", type=int, default=100_000)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
+    seeds = range(given.first_seed, given.first_seed + given.runs)
     rows = []
     for name, case in CASES.items():
-        for overlap in (PEOPLE, 3):
-            row = {"case": name, "overlap": overlap} | measure(given.runs, case, overlap)
+        for people, overlap in PANELS:
+            row = {"case": name, "people": people, "overlap": overlap} | measure(seeds, case, people, overlap)
             rows.append(row)
             if not given.json:
                 print(
-                    f"{name:50} {overlap} a prompt  flagged {row['flagged']:6.1%}  votes {row['median_votes']:4.0f} "
+                    f"{name:50} {overlap} of {people}  flagged {row['flagged']:6.1%}  votes {row['median_votes']:4.0f} "
                     f"(most {row['most_votes']})  others {row['others_flagged']:.1%}",
                     flush=True,
                 )
-    wrong = sum(honest_report(seed) > 0 for seed in range(given.runs)) / given.runs
+    wrong = sum(honest_report(seed) > 0 for seed in seeds) / given.runs
     if given.json:
-        print(json.dumps({"cases": rows, "honest_reports_that_flag": wrong}))
+        print(json.dumps({"cases": rows, "honest_reports_that_flag": wrong, "first_seed": given.first_seed}))
     else:
         print(f"whole reports on 8 honest annotators that flag anybody: {wrong:.1%} of {given.runs}")
 

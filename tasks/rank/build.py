@@ -153,15 +153,20 @@ def split_by_prompt(
     """Train and held-out items; a prompt is on one side only, however often and in whatever source it comes.
 
     Held out are the ``share`` (rounded, at least one) of the distinct prompts with the smallest hashes, so neither
-    the order of the sources nor that of the rows matters. Raises BadData with fewer than two distinct prompts.
+    the order of the sources nor that of the rows matters. Prompts that differ in white space only are one prompt.
+    Raises BadData with fewer than two distinct prompts.
     """
-    keys = {item.prompt_key for item in items}
-    if len(keys) < 2:
-        raise BadData(f"{len(keys)} different prompts with rankings: 2 are needed, one to train on and one to hold out")
-    ordered = sorted(keys, key=lambda key: hashlib.sha256(f"{seed}:{key}".encode()).hexdigest())
+    spelt: dict[str, str] = {}  # of the spellings of a prompt the first in the alphabet
+    for item in items:
+        spelt[item.split_key] = min(item.prompt_key, spelt.get(item.split_key, item.prompt_key))
+    if len(spelt) < 2:
+        raise BadData(
+            f"{len(spelt)} different prompts with rankings: 2 are needed, one to train on and one to hold out"
+        )
+    ordered = sorted(spelt, key=lambda key: hashlib.sha256(f"{seed}:{spelt[key]}".encode()).hexdigest())
     count = min(max(round(share * len(ordered)), 1), len(ordered) - 1)
     held = set(ordered[:count])
-    return [i for i in items if i.prompt_key not in held], [i for i in items if i.prompt_key in held]
+    return [i for i in items if i.split_key not in held], [i for i in items if i.split_key in held]
 
 
 def describe(train: list[RankedPrompt], heldout: list[RankedPrompt], rejected: int) -> dict[str, Any]:
@@ -169,8 +174,8 @@ def describe(train: list[RankedPrompt], heldout: list[RankedPrompt], rejected: i
     items = train + heldout
     longer, baseline = longer_wins(items), length_baseline(items)
     return {
-        "prompts": len({item.prompt_key for item in items}),
-        "heldout_prompts": len({item.prompt_key for item in heldout}),
+        "prompts": len({item.split_key for item in items}),
+        "heldout_prompts": len({item.split_key for item in heldout}),
         "items": len(items),
         "rankings": sum(len(item.ranks) for item in items),
         "pairs": _pairs(items),

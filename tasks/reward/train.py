@@ -69,7 +69,7 @@ class Made:
 def _rankings(config: RewardConfig, folder: Path) -> tuple[list[RankedPrompt], list[RankedPrompt]]:
     """Both sides; prompts without a pair teach nothing and are left out of training."""
     train, heldout = read_rankings(folder, "train"), read_rankings(folder, "heldout")
-    both = {item.prompt_key for item in train} & {item.prompt_key for item in heldout}
+    both = {item.split_key for item in train} & {item.split_key for item in heldout}
     if both:
         raise BadData(
             f"{len(both)} prompts are in train.parquet and in heldout.parquet, the first is {min(both)[:80]}: held out "
