@@ -54,9 +54,9 @@ def speed_up(layer: LoraLayer) -> None:
 def _forward(layer: Linear, x: Tensor, *args: Any, **names: Any) -> Tensor:
     base = cast(nn.Linear, layer.base_layer)
     if layer.disable_adapters and not (layer.merged or args or names):
-        return cast(Tensor, base(x))
+        return base(x)
     if args or names or layer.disable_adapters or not _plain(layer, base, x):
-        return cast(Tensor, type(layer).forward(layer, x, *args, **names))
+        return type(layer).forward(layer, x, *args, **names)
     name = layer.active_adapters[0]
     a, b = cast(nn.Linear, layer.lora_A[name]), cast(nn.Linear, layer.lora_B[name])
     return cast(Tensor, LowRank.apply(x, base.weight, base.bias, a.weight, b.weight, layer.scaling[name]))

@@ -64,7 +64,7 @@ def switch_off_dropout(model: PreTrainedModel) -> PreTrainedModel:
 def unwrapped(model: nn.Module) -> PreTrainedModel:
     """The model inside PEFT's wrapper, whose layers are LoRA's own modules; other adapters change the pass itself."""
     if isinstance(model, PeftModel) and model.peft_type == PeftType.LORA:
-        return model.get_base_model()
+        model = model.get_base_model()
     return cast(PreTrainedModel, model)
 
 

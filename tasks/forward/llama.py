@@ -111,9 +111,8 @@ def _attention(attention: Any, normed_BTH: Tensor, place: Place, asked: Asked) -
     if (groups := heads // key.shape[2]) > 1:
         key, value = (part[:, :, :, None].expand(-1, -1, -1, groups, -1).flatten(2, 3) for part in (key, value))
     bias = place.seen_by(asked, normed_BTH)
-    seen = scaled_dot_product_attention(
-        *(part.transpose(1, 2) for part in (query, key, value)), bias, is_causal=bias is None, scale=attention.scaling
-    )
+    query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+    seen = scaled_dot_product_attention(query, key, value, bias, is_causal=bias is None, scale=attention.scaling)
     return cast(Tensor, attention.o_proj(seen.transpose(1, 2).flatten(2)))
 
 
