@@ -71,12 +71,13 @@ def _reward(store: Store, config: AlignConfig, made: dict[str, Step], base: Mode
     if all(part.model is None for part in ppo.rewards) and ppo.critic.start != "reward":
         return RewardShape()
     members = reward.members if reward.ensemble == "seeds" else 1
+    last = reward.readout == "last"
     if reward.base is not None:
         whole = _given(store, reward.base, made.get("reward"))
-        return whole and RewardShape(whole=whole, members=members)
+        return whole and RewardShape(whole=whole, members=members, last=last)
     if reward.method == "full":
-        return RewardShape(whole=base, members=members)
-    return RewardShape(rank=reward.lora.rank, targets=reward.lora.targets, members=members)
+        return RewardShape(whole=base, members=members, last=last)
+    return RewardShape(rank=reward.lora.rank, targets=reward.lora.targets, members=members, last=last)
 
 
 def _prompts(store: Store, config: AlignConfig, made: dict[str, Step]) -> Prompts | None:

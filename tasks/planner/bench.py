@@ -1,17 +1,19 @@
 """The passes of PPO on a thin model, one by one, for the planner to time."""
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
 from torch import nn
 
 from configs.schema.training import LoraSettings
+from tasks.forward.last import last_states
 from tasks.planner.ppo_flops import Pass, one_pass
 from tasks.planner.ppo_work import Work
 from tasks.planner.rehearsal import random_model, rehearse
 from tasks.ppo.advantages import length_mask
 from tasks.ppo.losses import policy_loss, value_loss
-from tasks.ppo.rollout import Answers, hidden_states, read, read_all
+from tasks.ppo.rollout import Answers, read, read_all
 from tasks.sampling import generate
 
 STEPS = 16  # of sampling; more only make the same mean
@@ -122,11 +124,12 @@ class Bench:
 
     @torch.no_grad()
     def _score(self, rows: int) -> object:
-        """A pass of the reward model's layers: through an adapter when it is one."""
-        answers = self._answers(rows)
-        if self.reward is not None:
-            return self.reward(input_ids=answers.ids_BL, use_cache=False)
-        return hidden_states(self.policy.adapted, answers)
+        """A pass of the reward model's layers: through the policy's adapter when it is one."""
+        trunk = cast(nn.Module, self.policy.trunk.start.base_model) if self.reward is None else self.reward
+        ids_BL = self._answers(rows).ids_BL
+        if self.work.reward.last:
+            return last_states(trunk, ids_BL, torch.full((rows,), self.work.lengths.row))
+        return trunk(input_ids=ids_BL, use_cache=False)
 
     def _optimise(self) -> None:
         """One step of both optimisers with gradients clipped, as after a minibatch."""

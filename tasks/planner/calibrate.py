@@ -57,7 +57,7 @@ def calibrate(work: Work, threads: int) -> Profile:
 
 
 def _rehearse(work: Work, clock: Clock) -> tuple[float, tuple[float, float]]:
-    """Seconds of an iteration with one layer, the second one; holes as shares of what layers need and of the rest."""
+    """Seconds of the second iteration with one layer; holes as shares of what more layers need and of the rest."""
     before, took, levels, planned = resident("VmRSS"), 0.0, [], []
     for layers, times in zip(LAYERS, (2, 1), strict=True):
         thin = work.with_layers(layers)
@@ -76,8 +76,7 @@ def _rehearse(work: Work, clock: Clock) -> tuple[float, tuple[float, float]]:
     name = max(UPDATES, key=lambda name: deep.phases[name])
     grown = deep.phases[name] - thin.phases[name]
     share = (levels[1] - levels[0]) / grown - 1
-    rest = thin.phases[name] - thin.layers[name]
-    return took, (share, (levels[0] - thin.phases[name] - share * thin.layers[name]) / max(rest, 1.0))
+    return took, (share, levels[0] / thin.phases[name] - 1)
 
 
 def measure(work: Work, clock: Clock) -> dict[str, Rate]:

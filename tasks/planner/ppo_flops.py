@@ -9,17 +9,21 @@ from tasks.planner.shape import ModelShape
 
 @dataclass(frozen=True)
 class Pass:
-    """One kind of pass. ``block``: operations of one layer; ``head``: of what comes after the layers."""
+    """One kind of pass. ``block``: operations of one layer; ``head``: of what comes after the layers.
+
+    ``spared``: operations of a layer that the last one does not make, since nobody reads what they would give.
+    """
 
     kind: str
     shape: ModelShape
     block: float
     head: float
     layers: int
+    spared: float = 0.0
 
     @property
     def total(self) -> float:
-        return self.layers * self.block + self.head
+        return self.layers * self.block + self.head - self.spared
 
 
 def block_flops(shape: ModelShape, rows: int, tokens: int, seen: float, lora: LoraSettings | None) -> float:
@@ -58,6 +62,16 @@ def passes(work: Work) -> dict[str, tuple[Pass, float]]:
     return found
 
 
+def spared_flops(shape: ModelShape, rows: int, tokens: int, asked: int, lora: LoraSettings | None) -> float:
+    """What the last layer leaves out where ``asked`` of ``tokens`` columns are read: all but its keys and values."""
+    if not shape.spares:
+        return 0.0
+    kept = [one for one in shape.block() if one.name.endswith(("k_proj", "v_proj"))]
+    adapted = {one.name: one.adapter(lora.rank) for one in shape.adapted(lora.targets)} if lora is not None else {}
+    needed = sum(one.weights + adapted.get(one.name, 0) for one in kept)
+    return (1 - asked / tokens) * (block_flops(shape, rows, tokens, tokens, lora) - 2.0 * rows * tokens * needed)
+
+
 def one_pass(work: Work, kind: str, rows: int, lora: LoraSettings | None, answer: int = 0) -> Pass:
     """Operations of one pass of ``rows`` answers. ``answer``: their tokens, those of the work when 0."""
     answer = answer or work.lengths.answer
@@ -81,11 +95,16 @@ def one_pass(work: Work, kind: str, rows: int, lora: LoraSettings | None, answer
     block = block_flops(shape, rows, tokens, seen, lora)
     scored = {"prefill": 1, "step": 1, "own": answer, "reference": answer, "learn": answer, "ptx": tokens}.get(kind, 0)
     head = 2.0 * rows * scored * shape.embeddings
+    asked = {"prefill": tokens, "step": tokens, "ptx": tokens, "score": 1 if work.reward.last else row}.get(
+        kind, answer
+    )
+    spared = spared_flops(shape, rows, tokens, asked, lora)
     if kind in ("learn", "fit", "ptx"):  # backward through frozen matrices costs as much again, through others twice
         frozen = work.learned is not None or kind == "fit"
         adapters = block - block_flops(shape, rows, tokens, seen, None)
-        block, head = (2 * block + adapters, 2 * head) if frozen else (3 * block, 3 * head)
-    return Pass(kind, shape, block, head, shape.layers)
+        back = 2 + adapters / block if frozen else 3.0
+        block, head, spared = back * block, (2 if frozen else 3) * head, back * spared
+    return Pass(kind, shape, block, head, shape.layers, spared)
 
 
 def _shares(work: Work, total: float) -> tuple[float, float, int]:

@@ -23,7 +23,7 @@ HOLES = (1.36, 0.51)  # shares of the layers' part and of the rest, measured at 
 class Overhead:
     """What is not tensors: held after imports, brought in at first use (bytes).
 
-    holes: shares of a pass with gradients, of what grows with the layers and of the rest. What a layer needs comes in
+    holes: shares of a pass with gradients, of all layers but one and of the rest. What a layer needs comes in
     many sizes, between small pieces that stay; one of the two shares may be negative, their sum in bytes is not.
     """
 
@@ -38,7 +38,7 @@ class Memory:
 
     held: dict[str, float]
     phases: dict[str, float]
-    layers: dict[str, float]  # of each phase, the part that grows with the layers
+    layers: dict[str, float]  # of each phase, the part of all layers but one
     end: float  # beside all that was there before: what is freed stays with the allocator
     overhead: Overhead = field(default_factory=Overhead)
 
@@ -78,7 +78,7 @@ class Memory:
 def memory(work: Work, overhead: Overhead | None = None) -> Memory:
     """All terms of a stage's process."""
     one, two = phases(work.with_layers(1)), phases(work.with_layers(2))
-    layers = {name: work.shape.layers * (two[name] - one[name]) for name in one}
+    layers = {name: (work.shape.layers - 1) * (two[name] - one[name]) for name in one}
     # the bare base is loaded once more, for the perplexity of the answers
     return Memory(held(work), phases(work), layers, work.shape.parameters * REAL, overhead or Overhead())
 
@@ -143,7 +143,7 @@ def widest(shape: ModelShape) -> int:
 def reading(work: Work) -> float:
     """A pass without gradients: one layer or all last states, then the logits, of which one row is worked on."""
     shape, rows, lengths = work.shape, work.read_rows, work.lengths
-    states = shape.layers + 1 if work.critic_lora is None else 1
+    states = shape.layers + 1 if work.critic_lora is None and not shape.spares else 1
     layer = rows * lengths.row * (widest(shape) + states * shape.hidden) * REAL
     logits = (rows * (lengths.answer + 1) + 3 * lengths.answer) * shape.vocabulary * REAL
     return max(layer, rows * lengths.row * states * shape.hidden * REAL + logits)
@@ -151,30 +151,44 @@ def reading(work: Work) -> float:
 
 def learning(work: Work) -> float:
     """What the backward pass needs of every layer, and the logits with what becomes of them."""
-    shape, rows, lengths = work.shape, work.learn_rows, work.lengths
-    return rows * lengths.row * saved_numbers(shape, work.learned) * REAL + logits(work)
+    return saved(work, work.shape, work.learned) + logits(work)
 
 
 def logits(work: Work) -> float:
-    """Of the policy's pass with gradients: they themselves, and four arrays of their size on the way back."""
+    """Of the policy's pass with gradients: the logits, their softmax, and on the way back its gradient.
+
+    With an entropy bonus every step of the formula is kept.
+    """
     rows, answer = work.learn_rows, work.lengths.answer
-    arrays = (answer + 1) + (6 if work.config.entropy_coefficient else 4) * answer
+    arrays = 2 * answer if work.shape.spares else 3 * answer + 1
+    if work.config.entropy_coefficient:
+        arrays = 7 * answer + 1
     return rows * work.shape.vocabulary * arrays * REAL
 
 
-def saved_numbers(shape: ModelShape, lora: LoraSettings | None) -> int:
-    """Numbers a token that autograd keeps in all layers, None for whole training.
+def saved(work: Work, shape: ModelShape, lora: LoraSettings | None) -> float:
+    """Bytes that autograd keeps of the layers in a pass with gradients."""
+    row, asked = work.lengths.row, work.lengths.answer / work.lengths.row if shape.spares else 1.0
+    numbers = (shape.layers - 1) * saved_numbers(shape, lora) + saved_numbers(shape, lora, asked)
+    return work.learn_rows * row * numbers * REAL
+
+
+def saved_numbers(shape: ModelShape, lora: LoraSettings | None, asked: float = 1.0) -> float:
+    """Numbers a token that autograd keeps in a layer, None for whole training.
 
     A frozen matrix keeps nothing, its adapter keeps its input (once, where several share it) and the narrow state.
     Beside that: inputs of both norms, query, key, value and what attention gave, and in the feed-forward layer every
-    step between its matrices. Counted on transformers' modules with ``torch.autograd.graph.saved_tensors_hooks``.
+    step between its matrices. ``asked``: share of the columns that the last layer computes; keys and values need all.
+    Counted with ``torch.autograd.graph.saved_tensors_hooks``.
     """
     inner, keys = shape.heads * shape.head_size, shape.kv_heads * shape.head_size
-    narrow = 0 if lora is None else lora.rank * len(shape.adapted(lora.targets)) // shape.layers
+    narrow = 0.0 if lora is None else lora.rank * len(shape.adapted(lora.targets)) / shape.layers
     if shape.architecture == "gpt2":
-        return shape.layers * (8 * shape.hidden + 5 * shape.mlp + narrow + shape.heads + 4)
-    norms = 4 if lora is not None else 6  # a norm's trained weight needs what it multiplies
-    return shape.layers * (norms * shape.hidden + 2 * inner + 2 * keys + 4 * shape.mlp + narrow + shape.heads + 2)
+        return 8 * shape.hidden + 5 * shape.mlp + narrow + shape.heads + 4
+    norm = 2 if lora is not None else 3  # a norm's trained weight needs what it multiplies
+    seen = 2 * (inner if shape.spares else keys)  # where queries share a key it is copied for each of them
+    rest = norm * shape.hidden + 2 * inner + 4 * shape.mlp + narrow + shape.heads + 2
+    return norm * shape.hidden + seen + asked * rest
 
 
 def criticism(work: Work) -> float:
@@ -182,7 +196,7 @@ def criticism(work: Work) -> float:
     rows, lengths, lora = work.learn_rows, work.lengths, work.critic_lora
     if lora is None:
         return rows * lengths.answer * work.shape.hidden * 12 * REAL
-    return rows * lengths.row * saved_numbers(work.critic_shape, lora) * REAL
+    return saved(work, work.critic_shape, lora)
 
 
 def scoring(work: Work) -> float:
@@ -199,5 +213,5 @@ def text_pass(work: Work) -> float:
     if not ptx.coefficient:
         return 0.0
     rows = min(ptx.batch, work.config.micro_batch or ptx.batch)
-    numbers = saved_numbers(shape, work.learned) + 4 * shape.vocabulary
+    numbers = shape.layers * saved_numbers(shape, work.learned) + 4 * shape.vocabulary
     return rows * ptx.max_length * numbers * REAL

@@ -31,13 +31,15 @@ class Lengths:
 class RewardShape:
     """The reward model: adapters of ``rank`` on the policy's base, or whole models of a shape of their own.
 
-    rank 0 without ``whole``: Python functions alone. ``members`` of an ensemble that are models or adapters.
+    rank 0 without ``whole``: Python functions alone. ``members`` of an ensemble that are models or adapters. last: the
+    score is read at the last token.
     """
 
     whole: ModelShape | None = None
     rank: int = 0
     targets: str | list[str] = "all-linear"
     members: int = 1
+    last: bool = True
 
     @property
     def none(self) -> bool:

@@ -12,12 +12,13 @@ from tasks.planner.ppo_flops import Pass
 from tasks.planner.ppo_memory import Overhead
 from tasks.planner.ppo_work import Work
 
-VERSION = 1  # of the figures: another one is measured anew
+VERSION = 2  # of the figures: another one is measured anew
 FOLDER = "planner"
 
 
 class Rate(BaseModel):
-    """Seconds of a pass: fixed + head operations · head + layers · (launch + block operations · block).
+    """Seconds of a pass: fixed + head operations · head + layers · (launch + block operations · block), less what the
+    last layer spares.
 
     launch: s a layer, whatever it computes; head, block: s an operation.
     """
@@ -28,7 +29,8 @@ class Rate(BaseModel):
     block: float = 0.0
 
     def seconds(self, one: Pass) -> float:
-        return self.fixed + one.head * self.head + one.layers * (self.launch + one.block * self.block)
+        layers = one.layers * (self.launch + one.block * self.block) - one.spared * self.block
+        return self.fixed + one.head * self.head + layers
 
     @classmethod
     def fit(cls, found: Sequence[tuple[Pass, float]]) -> "Rate":
@@ -36,19 +38,20 @@ class Rate(BaseModel):
 
         The difference of the layers is what layers cost, the rest is fixed or the head's. Neither is ever negative.
         """
-        layers, rest = [], []
-        for few in found:
-            many = next(
-                (other for other in found if other[0].block == few[0].block and other[0].layers > few[0].layers), None
-            )
-            if many is None:
-                continue
-            each = max(many[1] - few[1], 0.0) / (many[0].layers - few[0].layers)
-            layers.append((few[0].block, each))
-            rest.append((few[0].head, max(few[1] - few[0].layers * each, 0.0)))
-        if not layers:  # no layers in this pass
-            rest = [(one.head, seconds) for one, seconds in found]
-        launch, block = _line(layers)
+        pairs = [
+            (few, many)
+            for few in found
+            for many in found
+            if many[0].block == few[0].block and many[0].layers > few[0].layers
+        ]
+        each = [max(many[1] - few[1], 0.0) / (many[0].layers - few[0].layers) for few, many in pairs]
+        launch, block = _line([(few[0].block, seconds) for (few, _), seconds in zip(pairs, each, strict=True)])
+        if not pairs:  # no layers in this pass
+            pairs, each = [(one, one) for one in found], [0.0] * len(found)
+        rest = [
+            (few[0].head, max(few[1] - few[0].layers * seconds + few[0].spared * block, 0.0))
+            for (few, _), seconds in zip(pairs, each, strict=True)
+        ]
         fixed, head = _line(rest)
         return cls(fixed=fixed, head=head, launch=launch, block=block)
 
@@ -98,7 +101,7 @@ def profile_path(home: Path, work: Work, threads: int) -> Path:
         "shapes": [shape and asdict(shape) for shape in shapes],
         "adapters": [one and one.model_dump(mode="json") for one in (work.learned, work.critic_lora)],
         "merge": work.config.merge_for_sampling,
-        "reward": work.reward.rank,
+        "reward": [work.reward.rank, work.reward.last],
         "threads": threads,
     }
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -7,9 +7,9 @@ from typing import Any
 from accelerate import Accelerator
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     GPT2Config,
-    LlamaConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -42,7 +42,9 @@ def random_model(shape: ModelShape, layers: int, positions: int) -> PreTrainedMo
             **shared,
         )
     else:
-        config = LlamaConfig(
+        more = {"attention_bias": shape.biases} if shape.architecture == "llama" else {}
+        config = AutoConfig.for_model(
+            shape.architecture,
             hidden_size=shape.hidden,
             num_hidden_layers=layers,
             num_attention_heads=shape.heads,
@@ -50,7 +52,7 @@ def random_model(shape: ModelShape, layers: int, positions: int) -> PreTrainedMo
             head_dim=shape.head_size,
             intermediate_size=shape.mlp,
             max_position_embeddings=positions,
-            attention_bias=shape.biases,
+            **more,
             **shared,
         )
     return switch_off_dropout(freeze(AutoModelForCausalLM.from_config(config).eval()))

@@ -31,7 +31,7 @@ class Matrix(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Llama and its relatives, or GPT-2. mlp: width of the feed-forward layer. positions: learned ones of GPT-2."""
+    """architecture: gpt2, or of LLAMAS. mlp: width of the feed-forward layer. positions: learned ones of GPT-2."""
 
     architecture: str
     layers: int
@@ -57,6 +57,11 @@ class ModelShape:
         found += [("mlp.gate_proj", width, self.mlp, False), ("mlp.up_proj", width, self.mlp, False)]
         found += [("mlp.down_proj", self.mlp, width, False)]
         return [Matrix(f"model.layers.{number}.{name}", *rest) for name, *rest in found]
+
+    @property
+    def spares(self) -> bool:
+        """Whether a pass computes its last layer for the asked columns alone (tasks/forward/llama.py)."""
+        return self.architecture == "llama"
 
     @property
     def embeddings(self) -> int:
@@ -136,7 +141,7 @@ def shape_of_config(said: dict[str, Any]) -> ModelShape:
         raise BadData(f"model_type={kind!r}: the planner knows gpt2, {', '.join(LLAMAS)}")
     heads, width = said["num_attention_heads"], said["hidden_size"]
     return ModelShape(
-        architecture="llama",
+        architecture=kind,
         layers=said["num_hidden_layers"],
         hidden=width,
         heads=heads,

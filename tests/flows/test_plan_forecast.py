@@ -54,6 +54,7 @@ def test_another_method_has_no_ppo_and_an_unknown_base_a_reason() -> None:
     assert "pretrain" in planned("pretrain.base=someone/a-model", "tokenizer.base=someone/a-model")["problem"]
 
 
+@pytest.mark.slow
 def test_a_measured_machine_gives_times_that_are_kept() -> None:
     done = runner.invoke(app, ["plan", "nano", "--measure"])
     assert done.exit_code == 0, done.output

@@ -1,7 +1,6 @@
 """Numbers of parameters, and of what autograd keeps, against real models."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +113,13 @@ def test_an_unknown_kind_of_model_is_named(tmp_path: Path) -> None:
         shape_of_folder(tmp_path / "none")
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gpt2"])
 @pytest.mark.parametrize("full", [False, True])
 def test_what_autograd_keeps(architecture: str, full: bool) -> None:
-    """A layer's numbers a token; 10 % for what modules keep beside (masks, positions, a tokens' figures)."""
+    """A layer's numbers a token; 15 % for what modules keep beside (masks, positions, figures of a token)."""
     lora, kept = LoraSettings(rank=4), []
-    shape = ModelShape(architecture, 1, 64, 4, 4 if architecture == "gpt2" else 2, 16, 96, 60, 64)
+    biases, heads = architecture == "qwen2", 4 if architecture == "gpt2" else 2
+    shape = ModelShape(architecture, 1, 64, 4, heads, 16, 96, 60, 64, biases=biases)
     for layers in (1, 3):
         model = random_model(shape, layers, 64)
         policy = WholePolicy(model) if full else Policy(model, lora, 0)
@@ -137,5 +137,7 @@ def test_what_autograd_keeps(architecture: str, full: bool) -> None:
             state_BTH = hidden_states(policy.adapted, answers)
         kept.append(sum(seen.values()) / 4 / (4 * 24))
         del state_BTH
-    found = saved_numbers(replace(shape, layers=1), None if full else lora)
-    assert (kept[1] - kept[0]) / 2 == pytest.approx(found, rel=0.1)
+    method = None if full else lora
+    assert (kept[1] - kept[0]) / 2 == pytest.approx(saved_numbers(shape, method), rel=0.15)
+    share = 0.5 if shape.spares else 1.0
+    assert kept[0] == pytest.approx(saved_numbers(shape, method, share), rel=0.25)
