@@ -1,9 +1,10 @@
 """Opening models of earlier stages: float32, evaluation mode, no dropout, from safetensors only."""
 
 from pathlib import Path
+from typing import cast
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, PeftType
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging
@@ -58,6 +59,13 @@ def switch_off_dropout(model: PreTrainedModel) -> PreTrainedModel:
         if isinstance(getattr(module, "attention_dropout", None), float):
             setattr(module, "attention_dropout", 0.0)  # noqa: B010 - modules declare it as anything
     return model
+
+
+def unwrapped(model: nn.Module) -> PreTrainedModel:
+    """The model inside PEFT's wrapper, whose layers are LoRA's own modules; other adapters change the pass itself."""
+    if isinstance(model, PeftModel) and model.peft_type == PeftType.LORA:
+        model = model.get_base_model()
+    return cast(PreTrainedModel, model)
 
 
 def pad_batch(ids: list[list[int]], pad_id: int, side: str = "right") -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tasks.failures import BadData
+from tasks.forward.last import last_states
 
 FORMAT = 1  # of what a reward model's folder says about itself
 # An answer of some dozens of words has one wrong animal: without a factor the mean over its tokens hides it
@@ -99,10 +100,9 @@ class RewardNetwork(nn.Module):
         Right padding and causal attention: no real token sees a pad, so no attention mask is needed. Positions are
         those of the lengths and never of some token id.
         """
-        hidden_BTD = self.trunk(input_ids=ids_BT, use_cache=False).last_hidden_state
         if self.reading.readout == "last":
-            row_B = torch.arange(len(ids_BT), device=ids_BT.device)
-            return cast(Tensor, self.score(hidden_BTD[row_B, length_B - 1]).float())
+            return cast(Tensor, self.score(last_states(self.trunk, ids_BT, length_B)).float())
+        hidden_BTD = self.trunk(input_ids=ids_BT, use_cache=False).last_hidden_state
         value_BTM = self.score(hidden_BTD).float()
         if self.match is not None:
             came_BTD = self.trunk.get_input_embeddings()(ids_BT)[:, 1:]

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from configs.schema.training import LoraSettings
 from tasks.adapter import ADAPTER, lora_config, new_adapter
+from tasks.lowrank import speed_up
 
 Model = PreTrainedModel | PeftModel
 
@@ -89,6 +90,8 @@ class Trunk:
 
     def _look_up(self) -> None:
         self._layers = list(self.layers.values())
+        for layer in self._layers:
+            speed_up(layer)
         self.turn(ADAPTER if ADAPTER in self.adapters else None)
 
     @contextmanager

@@ -22,6 +22,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from tasks.forward.last import last_states
 from tasks.models import pad_batch
 from tasks.ppo import iteration
 from tasks.ppo.trainer import PPOTrainer
@@ -58,8 +59,7 @@ class SharedReward:
         device = self.head_1H.device
         ids_BT, mask_BT = (part.to(device) for part in pad_batch(self.tokenizer(texts)["input_ids"], 0))
         with self.trunk.use(ADAPTER):
-            states_BTH = self.trunk.start.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
-        last_BH = states_BTH[torch.arange(len(texts), device=device), mask_BT.sum(1) - 1]
+            last_BH = last_states(self.trunk.start.base_model, ids_BT, mask_BT.sum(1))
         return cast(list[float], (last_BH @ self.head_1H[0]).tolist())
 
 

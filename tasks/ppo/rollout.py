@@ -7,14 +7,16 @@ Shapes: B answers, P tokens of the longest prompt, T of the longest answer, L = 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
+from tasks.forward import llama
+from tasks.forward.functions import TokenLogp
+from tasks.models import unwrapped
 from tasks.ppo.advantages import length_mask
+
+COPIED = 4_000_000  # most logits of which a pass without gradients makes copies at a time
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,44 @@ def read(
 ) -> Reading:
     """Log-probabilities of the answers' tokens under ``softmax(logits / temperature)``, as they were sampled.
 
+    ``features``: without gradients, for a critic that reads them.
+    """
+    logit_BTV, state_BTH = answer_logits(model, answers, features)
+    if temperature != 1:
+        logit_BTV = logit_BTV / temperature
+    token_BT, mask_BT = answers.ids_BL[:, answers.prompt_width :], answers.mask_BT
+    if torch.is_grad_enabled():
+        parts = [token_figures(logit_BTV, token_BT, entropy)]
+    else:  # several copies of a whole batch of logits would be the peak of PPO's memory
+        rows = max(COPIED // max(logit_BTV[:1].numel(), 1), 1)
+        pieces = zip(logit_BTV.split(rows), token_BT.split(rows), strict=True)
+        parts = [token_figures(logit, token, entropy) for logit, token in pieces]
+    zero = torch.zeros((), device=logit_BTV.device)
+    logp_BT = torch.where(mask_BT, torch.cat([logp for logp, _ in parts]), zero)
+    entropy_BT = torch.where(mask_BT, torch.cat([spread for _, spread in parts]), zero) if entropy else None
+    return Reading(logp_BT, entropy_BT, state_BTH if features else None)
+
+
+def token_figures(logit_BTV: Tensor, token_BT: Tensor, entropy: bool) -> tuple[Tensor, Tensor]:
+    """logp_BT of the tokens and, with ``entropy``, entropy_BT under softmax(logits), in nats."""
+    if not (entropy and torch.is_grad_enabled()):
+        logp_BT, spread_BT = TokenLogp.apply(logit_BTV, token_BT, entropy)
+        return logp_BT, spread_BT
+    norm_BT = logit_BTV.logsumexp(-1)
+    logp_BT = logit_BTV.gather(-1, token_BT[..., None]).squeeze(-1) - norm_BT
+    expected_BT = ((logit_BTV - norm_BT[..., None]).exp() * logit_BTV).sum(-1)
+    return logp_BT, (norm_BT - expected_BT).clamp(min=0)
+
+
+def answer_logits(model: nn.Module, answers: Answers, features: bool) -> tuple[Tensor, Tensor | None]:
+    """logit_BTV, float32, from which each token of the answers was chosen; with ``features`` the states below them.
+
     Position ids are given: with left padding, a model with learned positions would be nats off without them.
     """
+    inner = unwrapped(model)
+    if llama.fits(inner):
+        state_BTH = llama.states(inner, *_seen(answers))
+        return inner.get_output_embeddings()(state_BTH).float(), state_BTH
     attention_BL = answers.attention_BL
     output = model(
         input_ids=answers.ids_BL,
@@ -96,43 +134,32 @@ def read(
     )
     # the last column scores a token after the answer
     logit_BTV = output.logits[:, -(answers.width + 1) : -1].float()
-    token_BT, mask_BT = answers.ids_BL[:, answers.prompt_width :], answers.mask_BT
-    if torch.is_grad_enabled() or not len(token_BT):
-        parts = [token_figures(logit_BTV, token_BT, temperature, entropy)]
-    else:  # row by row: several copies of a whole batch of logits would be the peak of PPO's memory
-        parts = [
-            token_figures(logit_BTV[i, None], token_BT[i, None], temperature, entropy) for i in range(len(token_BT))
-        ]
-    zero = torch.zeros((), device=logit_BTV.device)
-    logp_BT = torch.where(mask_BT, torch.cat([logp for logp, _ in parts]), zero)
-    entropy_BT = torch.where(mask_BT, torch.cat([spread for _, spread in parts]), zero) if entropy else None
-    feature_BTH = output.hidden_states[-1][:, answers.prompt_width - 1 : -1] if features else None
-    return Reading(logp_BT, entropy_BT, feature_BTH)
-
-
-def token_figures(logit_BTV: Tensor, token_BT: Tensor, temperature: float, entropy: bool) -> tuple[Tensor, Tensor]:
-    """logp_BT of the tokens and, with ``entropy``, entropy_BT under softmax(logits / temperature), in nats."""
-    if temperature != 1:
-        logit_BTV = logit_BTV / temperature
-    norm_BT = logit_BTV.logsumexp(-1)
-    logp_BT = logit_BTV.gather(-1, token_BT[..., None]).squeeze(-1) - norm_BT
-    if not entropy:
-        return logp_BT, torch.zeros_like(norm_BT)
-    expected_BT = ((logit_BTV - norm_BT[..., None]).exp() * logit_BTV).sum(-1)
-    return logp_BT, (norm_BT - expected_BT).clamp(min=0)
+    return logit_BTV, output.hidden_states[-1][:, answers.prompt_width - 1 : -1] if features else None
 
 
 def hidden_states(model: nn.Module, answers: Answers) -> Tensor:
     """state_BTH: the last hidden state before each token of the answers. The vocabulary's logits are not computed."""
+    inner = unwrapped(model)
+    if llama.fits(inner):
+        return llama.states(inner, *_seen(answers))
     attention_BL = answers.attention_BL
-    trunk = model.get_base_model() if isinstance(model, PeftModel) else model
-    output = cast(PreTrainedModel, trunk).base_model(
+    output = inner.base_model(
         input_ids=answers.ids_BL,
         attention_mask=attention_BL,
         position_ids=(attention_BL.cumsum(1) - 1).clamp(min=0),
         use_cache=False,
     )
     return output.last_hidden_state[:, answers.prompt_width - 1 : -1]
+
+
+def _seen(answers: Answers) -> tuple[Tensor, slice, Tensor | None]:
+    """Ids, columns to read and attention of a pass over the answers; nothing is chosen after the last column.
+
+    Padding at the right lies ahead of all that is read, so a mask is needed at the left alone.
+    """
+    padded = bool((answers.prompt_length_B < answers.prompt_width).any())
+    first = slice(answers.prompt_width - 1, None)
+    return answers.ids_BL[:, :-1], first, answers.attention_BL[:, :-1] if padded else None
 
 
 def chunks(count: int, size: int | None) -> list[range]:

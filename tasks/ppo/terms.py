@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.failures import BadConfig
+from tasks.forward.last import last_states
 from tasks.models import length_batches, pad_batch
 from tasks.prompt_sets import Prompt
 from tasks.reward_model import RewardModel, finite
@@ -72,9 +73,7 @@ def classify(model: nn.Module, rows: list[list[int]], batch: int = 64) -> Tensor
         ids_BT, mask_BT = (tensor.to(device) for tensor in pad_batch([rows[index] for index in chosen], 0))
         if isinstance(getattr(model, "score", None), nn.Module):
             trunk = cast(PreTrainedModel, model).base_model
-            state_BTH = trunk(input_ids=ids_BT, use_cache=False).last_hidden_state
-            last_BH = state_BTH[torch.arange(len(chosen), device=device), mask_BT.sum(1) - 1]
-            found_B = cast(nn.Module, model.score)(last_BH)[:, 0]
+            found_B = cast(nn.Module, model.score)(last_states(trunk, ids_BT, mask_BT.sum(1)))[:, 0]
         else:
             found_B = model(input_ids=ids_BT, attention_mask=mask_BT).logits[:, 0]
         score_B[torch.tensor(chosen)] = found_B.float().cpu()

@@ -149,7 +149,7 @@ def _prefilled(model: PreTrainedModel) -> Prefilled:
 
 
 def test_sampled_answers_are_the_same_by_either_way() -> None:
-    """One query head a key: the same kernels, the same bits, and so the same draws."""
+    """Logits differ by rounding, which moves none of these draws."""
     model = _llama()
 
     def draw() -> list[list[int]]:
