@@ -58,11 +58,9 @@ def source(options: argparse.Namespace, most: int | None = None) -> list[str]:
     return [f"data_root={options.data_root}", f"rank.sources=[{{path: '{path}'{limit}}}]", f"seed={options.seed}"]
 
 
-def slice_scores(options: argparse.Namespace, items: list[RankedPrompt], home: Path) -> dict[str, Any]:
-    """Train on a slice; the accuracies of all methods on held-out prompts, and what the run cost."""
-    taken = min(options.train + LOOK, len(items) - options.heldout)
-    changes = [
-        *source(options, taken),
+def slice_settings(options: argparse.Namespace, taken: int) -> list[str]:
+    """Settings of a reward model on ``taken`` prompts, LOOK of which the stage itself looks at."""
+    return [
         *INSTRUCT,
         f"rank.heldout={LOOK / taken}",
         f"reward.prompts_per_step={options.prompts_per_step}",
@@ -72,6 +70,12 @@ def slice_scores(options: argparse.Namespace, items: list[RankedPrompt], home: P
         f"reward.readout={options.readout}",
         f"reward.optimizer.learning_rate={options.learning_rate}",
     ]
+
+
+def slice_scores(options: argparse.Namespace, items: list[RankedPrompt], home: Path) -> dict[str, Any]:
+    """Train on a slice; the accuracies of all methods on held-out prompts, and what the run cost."""
+    taken = min(options.train + LOOK, len(items) - options.heldout)
+    changes = [*source(options, taken), *slice_settings(options, taken)]
     refs = run_stages("real-smollm2", changes, [*BASE, "rank", "reward"], home)
     folder = open_store().open(refs["rank"])
     train = read_rankings(folder, "train")
