@@ -19,7 +19,7 @@ from tasks.rank.page.links import page_address, page_links
 from tasks.rank.page.tables import VARIABLE, open_engine
 from tasks.rank.page.tokens import Tokens, read_secret
 from tasks.rank.page.work import read_items
-from tasks.run import RunRecord
+from tasks.run import RunRecord, end_record
 
 LOOK = 0.5  # seconds between looks at what came in
 ASK = 10.0  # seconds between looks at what the run's server says of it
@@ -49,7 +49,7 @@ def rank(name: str | None, annotators: Sequence[str], port: int | None, address:
     """Serve the page until the target is reached, the run goes on for another reason, or Ctrl-C.
 
     Raises BadConfig for a run that does not wait, a port that is taken, a database that cannot be used; BadData for a
-    sheet that cannot be read or has changed since people began.
+    sheet that cannot be read or has changed since people began, or when the deadline passes and the policy is to fail.
     """
     opened = open_page(waiting_run(name), annotators, port, address)
     file = until_enough(opened)
@@ -138,7 +138,10 @@ async def serve(opened: Opened, house: House) -> Path | None:
 
 
 async def _watch(opened: Opened) -> Path | None:
-    """Write down what comes in, until it is enough (the accepted file), or the run no longer waits (None)."""
+    """Write down what comes in, until it is enough (the accepted file), or the run no longer waits (None).
+
+    Raises BadData at the deadline, when too few are in and the policy is to fail.
+    """
     desk, seen, said, asked = opened.desk, "", "", time.monotonic()
     while True:
         lines = await _rankings(opened.page.book)
@@ -152,11 +155,22 @@ async def _watch(opened: Opened) -> Path | None:
             if str(problem) != said:
                 said = str(problem)
                 print(f"{time.strftime('%H:%M:%S')} {said}", flush=True)
+        if desk.late and not opened.by_worker:  # a worker's run has an automation that resumes it
+            return await asyncio.to_thread(_at_the_deadline, opened)
         due = time.monotonic() - asked > ASK
         asked = time.monotonic() if due else asked
         if not await asyncio.to_thread(waits, opened.record, ask_server=due):
             return None
         await asyncio.sleep(LOOK)
+
+
+def _at_the_deadline(opened: Opened) -> Path | None:
+    """What is in, accepted, if the policy is to use it; else the run has failed. Raises BadData."""
+    try:
+        return opened.desk.ready()
+    except BadData:
+        end_record(opened.record, "Failed")
+        raise
 
 
 async def _rankings(book: Book) -> list[str] | None:

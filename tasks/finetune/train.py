@@ -10,13 +10,13 @@ from transformers import PreTrainedTokenizerBase
 
 from configs.schema.finetune import FinetuneConfig
 from tasks.adapter import new_adapter, save_adapter
+from tasks.adapter_fit import Progress, trained_parameters
 from tasks.chat import copy_tokenizer, load_tokenizer
 from tasks.checkpoint import load_checkpoint
-from tasks.curve import Curve
 from tasks.failures import BadConfig, BadData
 from tasks.finetune.examples import Split, encode, split
 from tasks.finetune.measure import measure_folder
-from tasks.finetune.trainer import Progress, train, trained_parameters
+from tasks.finetune.trainer import train
 from tasks.inputs import Inputs
 from tasks.instructions import Messages, Unusable, read_source
 from tasks.live import Live
@@ -50,12 +50,11 @@ def finetune(config: FinetuneConfig, inputs: Inputs, out: Path, live: Live) -> d
     adapted = new_adapter(model, config.lora, seed)
     trained = sum(param.numel() for param in trained_parameters(adapted).values())
     checkpoint = load_checkpoint(live.work / "checkpoints")
-    if checkpoint is None:
-        start = _measure_start(base, tokenizer, parts, config) if state.is_main_process else {}
-        progress = Progress(Curve(config.steps), start)
-    else:
-        values = checkpoint.values
-        progress = Progress(Curve(config.steps, values["curve"]), values["start"], checkpoint.step)
+    progress = Progress.of(
+        checkpoint,
+        config.steps,
+        lambda: _measure_start(base, tokenizer, parts, config) if state.is_main_process else {},
+    )
     state.wait_for_everyone()
     train(config, adapted, tokenizer, parts.train, checkpoint, progress, live)
 

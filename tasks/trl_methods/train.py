@@ -11,9 +11,10 @@ from transformers import PreTrainedTokenizerBase, Trainer
 
 from configs.schema.trl import TrlConfig
 from tasks.adapter import lora_config, save_adapter, start_name
+from tasks.adapter_fit import Progress, trained_parameters
 from tasks.chat import copy_tokenizer, load_tokenizer
 from tasks.checkpoint import load_checkpoint
-from tasks.curve import Curve, write_rows
+from tasks.curve import write_rows
 from tasks.failures import BadConfig
 from tasks.heldout import Measurement, sample_rows
 from tasks.inputs import Inputs
@@ -26,13 +27,7 @@ from tasks.trl_methods.examples import Preferences, load_preferences
 from tasks.trl_methods.measure import Measurer
 from tasks.trl_methods.online import online_figures, online_trainer
 from tasks.trl_methods.preference import dpo_trainer, kto_trainer, preference_figures
-from tasks.trl_methods.training import (
-    Progress,
-    adapter_of,
-    common_arguments,
-    fit,
-    trained_parameters,
-)
+from tasks.trl_methods.training import adapter_of, common_arguments, fit
 
 
 def train_trl(config: TrlConfig, inputs: Inputs, out: Path, live: Live) -> dict[str, Any]:
@@ -62,11 +57,7 @@ def train_trl(config: TrlConfig, inputs: Inputs, out: Path, live: Live) -> dict[
     measurer = Measurer(config, inputs, tokenizer, prompts.heldout, preferences.heldout, rewards, state.device)
 
     checkpoint = load_checkpoint(live.work / "checkpoints")
-    if checkpoint is None:
-        progress = Progress(Curve(config.steps), measurer.start().plain())
-    else:
-        values = checkpoint.values
-        progress = Progress(Curve(config.steps, values["curve"]), values["start"], checkpoint.step, values["last"])
+    progress = Progress.of(checkpoint, config.steps, lambda: measurer.start().plain())
     start = Measurement(**progress.start)
     # A finished run that died while it measured makes its trainer again only for the adapter in it
     done = min(progress.step, config.steps - 1)

@@ -5,10 +5,11 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from asking import asks
+from asking import asks, fill_in
 from prefect.exceptions import Pause
 from ranking_people import Person
 from ranking_server import free_port, wait_until_it_answers
@@ -76,6 +77,19 @@ def test_two_people_rank_on_the_page_and_the_run_goes_on() -> None:
         assert ranking.seconds is not None
     with pytest.raises(BadConfig, match="is Completed and waits for nothing"):
         rank(record.run, [], free_port(), None)
+
+
+def test_the_deadline_passes_while_the_page_of_a_terminal_is_served() -> None:
+    record = ask("rank.people.deadline_hours=1", "rank.people.on_deadline=use")
+    opened = open_page(record, ["ann"], free_port(), None)
+    fill_in(opened.desk.sheet, count=2)
+    (opened.desk.folder / "asked.json").write_text('{"time": 0}', encoding="utf-8")
+    assert asyncio.run(serve(opened, House(opened.port))) == opened.desk.accepted
+    assert len(opened.desk.read(opened.desk.accepted)) == 2
+    failing = replace(opened, desk=replace(opened.desk, asked=PeopleConfig(deadline_hours=1)))
+    with pytest.raises(BadData, match=r"the deadline of 1 h for rankings has passed: .*2 of 4 prompts"):
+        asyncio.run(serve(failing, House(opened.port)))
+    assert find_run(record.run).state == "Failed"
 
 
 def test_what_is_wrong_is_said() -> None:

@@ -88,7 +88,7 @@ class Page:
             standing = await self.book.standing(name)
             asked = request.query_params.get("item")
             if asked is None:
-                item = choose(list(self.book.sheet), standing, self.overlap, self.target)
+                item = choose(self.book.sheet, standing, self.overlap, self.target)
             elif asked in standing.mine | standing.begun and asked in self.book.sheet:
                 item = asked
             else:
@@ -96,7 +96,7 @@ class Page:
             ordering = await self.book.show(item, name) if item else []
         history = await self.book.history(name)
         numbers = {
-            "done": min(complete(standing.done, self.overlap), self.target),
+            "done": min(complete(self.book.sheet, standing.done, self.overlap), self.target),
             "target": self.target,
             "mine": sum(row.verdict != "skip" for row in history.values()),
         }

@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.failures import BadData
 from tasks.formats import read_rows
 from tasks.rank.own import read_own
-from tasks.rankings import Messages
+from tasks.rankings import Messages, prompt_key
 
 DIGITS = 16
 
@@ -57,17 +57,19 @@ def read_items(sheet: Path) -> dict[str, Item]:
     return found
 
 
-def complete(done: Counter[str], overlap: int) -> int:
-    """Items that have been ranked by enough annotators."""
-    return sum(count >= overlap for count in done.values())
+def complete(items: Mapping[str, Item], done: Counter[str], overlap: int) -> int:
+    """Prompts that enough annotators have ranked. One that is sampled twice is two items, and counts once, as in the
+    target.
+    """
+    return len({prompt_key(items[item].prompt) for item, count in done.items() if count >= overlap})
 
 
-def choose(items: Sequence[str], standing: Standing, overlap: int, target: int) -> str | None:
+def choose(items: Mapping[str, Item], standing: Standing, overlap: int, target: int) -> str | None:
     """What an annotator ranks next, in the order of the sheet; None when the target is in, or nothing is left.
 
     First what they had before them; then what too few have ranked or are ranking; then what others are still ranking.
     """
-    if complete(standing.done, overlap) >= target:
+    if complete(items, standing.done, overlap) >= target:
         return None
     wanted = [item for item in items if item not in standing.mine and standing.done[item] < overlap]
     begun = [item for item in wanted if item in standing.begun]

@@ -12,9 +12,10 @@ from ranking_sheet import MakeSheet
 from starlette.testclient import TestClient
 
 from tasks.candidate_rows import Candidates
+from tasks.chat import user
 from tasks.failures import BadConfig, BadData
 from tasks.rank.page.tables import open_engine
-from tasks.rank.page.work import Standing, by_candidate, choose, read_items
+from tasks.rank.page.work import Item, Standing, by_candidate, choose, complete, read_items
 from tasks.rank.people import read_people
 
 
@@ -151,9 +152,11 @@ def test_a_database_that_is_none_is_refused_without_its_password(tmp_path: Path)
 
 
 def test_who_is_given_what() -> None:
+    sheet = {name: Item(user(name), ["x", "y"]) for name in "abc"}
+
     def next_one(done: dict[str, int], held: dict[str, int], mine: str = "", overlap: int = 1) -> str | None:
         standing = Standing(Counter(done), Counter(held), frozenset(mine))
-        return choose("abc", standing, overlap, 3)
+        return choose(sheet, standing, overlap, 3)
 
     assert next_one({}, {}) == "a"
     assert next_one({"a": 1}, {}) == "b"
@@ -162,8 +165,17 @@ def test_who_is_given_what() -> None:
     assert next_one({"a": 1}, {}, mine="a", overlap=2) == "b"
     assert next_one({"a": 1, "b": 1}, {}, mine="abc") is None
     assert next_one({"a": 1, "b": 1, "c": 1}, {}) is None
-    assert choose("abc", Standing(Counter(), Counter(), frozenset(), frozenset("c")), 1, 3) == "c"
+    assert choose(sheet, Standing(Counter(), Counter(), frozenset(), frozenset("c")), 1, 3) == "c"
     assert by_candidate([2, 0, 1], [1, 2, 3]) == [2, 3, 1]
+
+
+def test_a_prompt_that_was_sampled_twice_counts_once() -> None:
+    """As the run counts: else the page would be closed with a prompt missing, and the run would wait for ever."""
+    sheet = {"a": Item(user("q"), ["x", "y"]), "b": Item(user("q"), ["x", "z"]), "c": Item(user("other"), ["x", "y"])}
+    done = Counter({"a": 1, "b": 1})
+    assert complete(sheet, done, 1) == 1
+    assert choose(sheet, Standing(done, Counter(), frozenset("ab")), 1, 2) == "c"
+    assert choose(sheet, Standing(done + Counter("c"), Counter(), frozenset("ab")), 1, 2) is None
 
 
 def test_a_sheet_without_rows_or_with_a_broken_one(tmp_path: Path, make_sheet: MakeSheet) -> None:
