@@ -74,7 +74,7 @@ def _reward(store: Store, config: AlignConfig, made: dict[str, Step], base: Mode
     last = reward.readout == "last"
     if reward.base is not None:
         whole = _given(store, reward.base, made.get("reward"))
-        return whole and RewardShape(whole=whole, members=members, last=last)
+        return RewardShape(whole=whole, members=members, last=last) if whole else None
     if reward.method == "full":
         return RewardShape(whole=base, members=members, last=last)
     return RewardShape(rank=reward.lora.rank, targets=reward.lora.targets, members=members, last=last)
@@ -86,12 +86,12 @@ def _prompts(store: Store, config: AlignConfig, made: dict[str, Step]) -> Prompt
     if ref is None:
         return None
     folder = store.open(world.ref) if world and world.ref else None
-    files = []
+    files: list[list[Path]] = []
     try:
         for name, source in (("prompts", config.ppo.prompts), ("heldout", config.ppo.heldout)):
             where = source and find_files("ppo", name, source.path, config.data_root, folder, store.scratch / CACHE)
             files.append(where or [])
-        return prompt_lengths(config.ppo, *files, store.open(ref))
+        return prompt_lengths(config.ppo, files[0], files[1], store.open(ref))
     except StageFailure:
         return None  # what is missing is said of the stage itself
 

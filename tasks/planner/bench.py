@@ -1,7 +1,7 @@
 """The passes of PPO on a thin model, one by one, for the planner to time."""
 
 from collections.abc import Callable, Iterator
-from typing import cast
+from functools import partial
 
 import torch
 from torch import nn
@@ -38,7 +38,7 @@ class Bench:
         for part in (4, 1):
             for kind, rows in (("prefill", work.sampled), ("step", work.sampled)):
                 few, tokens = max(rows // part, 1), 1 if kind == "prefill" else STEPS + 1
-                yield self._pass(kind, few, STEPS), lambda few=few, tokens=tokens: self._sample(few, tokens)
+                yield self._pass(kind, few, STEPS), partial(self._sample, few, tokens)
             for kind in ("own", "reference", "values"):
                 few = max(work.read_rows // part, 1)
                 yield self._pass(kind, few), self._reading(kind, few)
@@ -47,7 +47,7 @@ class Bench:
                 yield self._pass(kind, few), self._learning(kind, few)
             if not work.reward.none:
                 few = max(work.scored_rows // part, 1)
-                yield self._pass("score", few), lambda few=few: self._score(few)
+                yield self._pass("score", few), partial(self._score, few)
         yield self._pass("optimise", 1), self._optimise
         if work.merged_parameters:
             yield self._pass("refresh", 1), self.policy.refresh
@@ -125,7 +125,7 @@ class Bench:
     @torch.no_grad()
     def _score(self, rows: int) -> object:
         """A pass of the reward model's layers: through the policy's adapter when it is one."""
-        trunk = cast(nn.Module, self.policy.trunk.start.base_model) if self.reward is None else self.reward
+        trunk = self.policy.trunk.start.base_model if self.reward is None else self.reward
         ids_BL = self._answers(rows).ids_BL
         if self.work.reward.last:
             return last_states(trunk, ids_BL, torch.full((rows,), self.work.lengths.row))

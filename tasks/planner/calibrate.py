@@ -72,11 +72,11 @@ def _rehearse(work: Work, clock: Clock) -> tuple[float, tuple[float, float]]:
         levels.append(resident("VmHWM") - before - sum(found.held.values()) + found.held["reward model"])
         del roles, learner
         gc.collect()
-    thin, deep = planned
-    name = max(UPDATES, key=lambda name: deep.phases[name])
-    grown = deep.phases[name] - thin.phases[name]
+    one, three = planned
+    name = max(UPDATES, key=lambda name: three.phases[name])
+    grown = three.phases[name] - one.phases[name]
     share = (levels[1] - levels[0]) / grown - 1
-    return took, (share, levels[0] / thin.phases[name] - 1)
+    return took, (share, levels[0] / one.phases[name] - 1)
 
 
 def measure(work: Work, clock: Clock) -> dict[str, Rate]:

@@ -69,7 +69,7 @@ def word_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def letters(prompts: list[str], completions: list[str], **columns: Any) -> list[float]:
+def letters(prompts: list[str], completions: list[str], **columns: Any) -> list[float | None]:
     """A reward that costs nothing."""
     return [float(len(text) % 7) for text in completions]
 

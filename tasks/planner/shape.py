@@ -51,12 +51,12 @@ class ModelShape:
         if self.architecture == "gpt2":
             parts = [("attn.c_attn", width, 3 * width), ("attn.c_proj", width, width)]
             parts += [("mlp.c_fc", width, self.mlp), ("mlp.c_proj", self.mlp, width)]
-            return [Matrix(f"transformer.h.{number}.{name}", *sizes, True) for name, *sizes in parts]
+            return [Matrix(f"transformer.h.{number}.{name}", before, after, True) for name, before, after in parts]
         found = [("self_attn.q_proj", width, inner, self.biases), ("self_attn.k_proj", width, keys, self.biases)]
         found += [("self_attn.v_proj", width, keys, self.biases), ("self_attn.o_proj", inner, width, False)]
         found += [("mlp.gate_proj", width, self.mlp, False), ("mlp.up_proj", width, self.mlp, False)]
         found += [("mlp.down_proj", self.mlp, width, False)]
-        return [Matrix(f"model.layers.{number}.{name}", *rest) for name, *rest in found]
+        return [Matrix(f"model.layers.{number}.{name}", before, after, bias) for name, before, after, bias in found]
 
     @property
     def spares(self) -> bool:
