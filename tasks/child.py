@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tasks.allocator import keep_freed_memory
 from tasks.artifacts.ref import ArtifactRef
 from tasks.devices import share_locks
 from tasks.failures import StageFailure
@@ -75,6 +76,8 @@ def _call(job: Job, main: bool) -> dict[str, Any]:
         metrics=job.metrics,
     )
     config = stage.config.model_validate(job.config)
+    if stage.accelerate:
+        keep_freed_memory()
     return stage.function(config, inputs, Path(job.out), Live(work=Path(job.work), main=main))
 
 

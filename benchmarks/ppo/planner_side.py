@@ -19,6 +19,7 @@ from meter import memory_mb
 
 import tasks.child
 from configs.schema.ppo import PPOConfig
+from tasks.allocator import keep_freed_memory
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.ppo.train import train_ppo
@@ -46,6 +47,7 @@ def main() -> None:
     imported_mb, imported_cpu = memory_mb("VmRSS"), time.process_time()
     spec: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the child does
     folder, work = Path(spec["folder"]), Path(spec["work"])
     inputs = Inputs(
         folders={"base": folder / "base", "finetuned": folder / "finetuned", "reward": folder / spec["reward"]},

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 import tasks.ppo.train  # noqa: F401 - what the stage's process imports
+from tasks.allocator import keep_freed_memory
 from tasks.planner.bench import STEPS, Bench, Run
 from tasks.planner.ppo_flops import Pass, passes
 from tasks.planner.ppo_memory import UPDATES, Overhead, memory
@@ -33,6 +34,7 @@ Clock = Callable[[], float]
 def calibrate(work: Work, threads: int) -> Profile:
     """All figures. CPU seconds with one thread, which other processes hardly change; else seconds."""
     torch.set_num_threads(threads)
+    keep_freed_memory()  # as the stage's child does
     clock = time.process_time if threads == 1 else time.perf_counter
     start, imports = time.process_time(), resident("VmRSS")
     iterate(*rehearse(tiny(work), 1))

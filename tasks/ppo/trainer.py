@@ -20,6 +20,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from configs.schema.ppo import PPOConfig
+from tasks.allocator import keep_freed_memory
 from tasks.chat import end_ids
 from tasks.checkpoint import StopRequest
 from tasks.engines.choose import make_engine
@@ -168,6 +169,7 @@ class PPOTrainer:
 
     def train(self) -> list[Row]:
         """Train to the end, from the newest checkpoint of ``output_dir``; returns a row of figures an iteration."""
+        keep_freed_memory()
         self.training.resume()
         self.guard.begin()
         self.training.run()
