@@ -20,7 +20,6 @@ from meter import memory_mb
 import tasks.child
 from configs.schema.ppo import PPOConfig
 from tasks.allocator import keep_freed_memory
-from tasks.allocator import keep_freed_memory
 from tasks.inputs import Inputs
 from tasks.live import Live
 from tasks.ppo.train import train_ppo
@@ -45,7 +44,6 @@ class Noting(Live):
 
 def main() -> None:
     assert tasks.child.main  # what the stage's child has imported
-    keep_freed_memory()
     imported_mb, imported_cpu = memory_mb("VmRSS"), time.process_time()
     spec: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     torch.set_num_threads(1)

@@ -18,7 +18,6 @@ import torch
 
 import tasks.ppo.train  # noqa: F401 - what the stage's process imports
 from tasks.allocator import keep_freed_memory
-from tasks.allocator import keep_freed_memory
 from tasks.planner.bench import STEPS, Bench, Run
 from tasks.planner.ppo_flops import Pass, passes
 from tasks.planner.ppo_memory import UPDATES, Overhead, memory
@@ -115,7 +114,6 @@ def resident(name: str) -> float:
 
 
 def main(work: str, threads: str, out: str) -> None:
-    keep_freed_memory()  # as the stage's process
     found = calibrate(Work.of(json.loads(Path(work).read_text(encoding="utf-8"))), int(threads))
     path = Path(out)
     new = path.with_name(f"{path.name}.new")
