@@ -108,7 +108,7 @@ def print_forecast(console: Console, found: dict[str, Any]) -> None:
     rows |= {f"largest phase: {largest}": memory["phases"][largest]}
     rows |= {"  logits in the update": memory["logits"], "  (KV cache when sampling)": memory["kv_cache"]}
     rows |= {"holes between tensors": memory["holes"]}
-    rows |= {"base once more, at the end": memory["base_again"], "libraries at first use": memory["first_use"]}
+    rows |= {"  (base once more, at the end)": memory["base_again"], "libraries at first use": memory["first_use"]}
     for name, value in {**rows, "imports": memory["imports"], "in all": memory["peak"]}.items():
         table.add_row(name, _mb(value))
     console.print(table, markup=False)

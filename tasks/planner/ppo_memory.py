@@ -1,7 +1,7 @@
 """Memory of the PPO stage by term, in bytes: what is held throughout, and what each phase needs on top.
 
-The peak of a process is what it holds after its imports, plus what is held, plus the largest phase, plus the holes
-that the C library's allocator leaves between tensors of ever other sizes, plus the base that is loaded at the end.
+The peak of a process is what it holds after its imports, plus what is held, plus the largest phase with the holes that
+the C library's allocator leaves between tensors of ever other sizes, or plus the base that is loaded at the end.
 All weights are float32.
 """
 
@@ -39,18 +39,13 @@ class Memory:
     held: dict[str, float]
     phases: dict[str, float]
     layers: dict[str, float]  # of each phase, the part of all layers but one
-    end: float  # beside all that was there before: what is freed stays with the allocator
+    end: float  # in the room of the phases: what they freed stays with the process
     overhead: Overhead = field(default_factory=Overhead)
 
     @property
     def phase(self) -> str:
         """The phase that makes the peak."""
         return max(self.phases, key=lambda name: self.phases[name] + self._holes(name))
-
-    @property
-    def tensors(self) -> float:
-        """Most bytes that iterations use at one time."""
-        return sum(self.held.values()) + self.phases[self.phase]
 
     @property
     def holes(self) -> float:
@@ -66,8 +61,9 @@ class Memory:
 
     @property
     def own(self) -> float:
-        """Peak beyond the imports."""
-        return self.overhead.first_use + self.tensors + self.holes + self.end
+        """Peak beyond the imports. The base that is loaded at the end takes the room that the updates have left."""
+        phase = self.phases[self.phase] + self.holes
+        return self.overhead.first_use + sum(self.held.values()) + max(phase, self.end)
 
     @property
     def peak(self) -> float:
