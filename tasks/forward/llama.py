@@ -26,7 +26,7 @@ def fits(model: nn.Module) -> bool:
     if type(model) not in (LlamaForCausalLM, LlamaModel):
         return False
     config = cast(Any, model.config)
-    plain = not model.training and not cast(PreTrainedModel, model).is_gradient_checkpointing
+    plain = not model.training and not cast(PreTrainedModel, model).is_activation_checkpointing
     return plain and config._attn_implementation == "sdpa" and config.rope_parameters["rope_type"] in ROPES
 
 
